@@ -1,0 +1,1 @@
+"""Conduit: accounts, posts, users and files, spoken to by its client API."""

@@ -1,0 +1,81 @@
+"""Conduit as one request sees it: bound to its person and its deadline.
+
+Made by `server/context.py` for each request, over the pools that `conduit_http` and
+`storage_http` made once.
+"""
+
+from clients.http import (
+    Auth,
+    CallScope,
+    HTTPLimits,
+    Response,
+    Transport,
+    UpstreamHTTP,
+)
+
+from . import failures
+from .authentication import ConduitAuthentication
+from .calls import ConduitCalls
+from .posts import ConduitPosts
+from .records import ConduitViewer
+from .storage import ConduitStorage
+from .users import ConduitUsers
+
+
+def conduit_http(
+    base_url: str,
+    transport: Transport,
+    limits: HTTPLimits,
+    *,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+) -> UpstreamHTTP:
+    """The one `UpstreamHTTP` of this process for Conduit's router.
+
+    `client_id` and `client_secret` where the router asks for them (conduit.md §8).
+    """
+    headers = {"Accept": "application/json"}
+    if client_id is not None:
+        headers["clientid"] = client_id
+    if client_secret is not None:
+        headers["clientsecret"] = client_secret
+    return UpstreamHTTP(
+        "conduit",
+        base_url,
+        transport,
+        limits,
+        headers,
+        failures.token_refused,
+        forwards_address=True,
+    )
+
+
+def storage_http(transport: Transport, limits: HTTPLimits) -> UpstreamHTTP:
+    """The pool for bytes: whole addresses only, no token, no client's address."""
+    return UpstreamHTTP("conduit", "", transport, limits)
+
+
+class ConduitClient:
+    """`auth` None sends no token."""
+
+    def __init__(
+        self,
+        http: UpstreamHTTP,
+        storage_http: UpstreamHTTP,
+        auth: Auth | None,
+        scope: CallScope,
+    ) -> None:
+        self._auth = auth
+        self._calls = ConduitCalls(http, auth, scope)
+        self.posts = ConduitPosts(self._calls)
+        self.users = ConduitUsers(self._calls)
+        self.storage = ConduitStorage(self._calls, storage_http)
+        self.authentication = ConduitAuthentication(http)
+
+    async def viewer(self) -> ConduitViewer:
+        """`GET /authentication/user`. Raises: NotAuthenticatedError."""
+        return await self.authentication.viewer(self._auth, self._calls.scope)
+
+    async def check(self) -> Response:
+        """`GET /ready`: the router is there; its modules may still be down."""
+        return await self._calls.read("/ready", operation="check")

@@ -1,0 +1,201 @@
+"""The dialect of Conduit's database routes: targets, sort, lists, documents.
+
+Pure functions, used by `posts.py`, `users.py`, `storage.py`. Sources: conduit.md §1
+(query strings), §3, §4; recordings database_read, database_write, custom_endpoints.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from clients.errors import InvalidInputError
+from clients.keyset import Keyset
+
+from .records import ConduitFile, ConduitPost, ConduitUser
+
+IDS_PER_REQUEST: Final = 100
+SortField = Literal["createdAt", "updatedAt", "title"]
+_LIKE_SPECIAL: Final = re.compile(r"[\\%_]")
+# With all else well below the 16 KB that end in 431 (conduit.md §8).
+_TEXT_LIMIT_BYTES: Final = 4000
+NEWEST_FIRST: Final = "-createdAt,-_id"
+
+
+def target(path: str, parameters: Mapping[str, str]) -> str:
+    """Path and encoded query. A comma stays: Conduit splits values at it."""
+    query = "&".join(f"{name}={quote(v, safe=',:')}" for name, v in parameters.items())
+    return f"{path}?{query}" if query else path
+
+
+def function(name: str, parameters: Mapping[str, str]) -> str:
+    """The target of a custom endpoint of `conduit-init.json`."""
+    return target(f"/database/function/{name}", parameters)
+
+
+def listed(ids: Sequence[str]) -> str:
+    """A list parameter; the ids have been checked, so none holds a comma."""
+    return ",".join(ids)
+
+
+def text(value: str, *, field: str) -> str:
+    """A text parameter as it may travel in a query.
+
+    Raises: InvalidInputError: a comma would make a list of it (conduit.md §1, recording
+    custom_endpoints: 400); NUL and lone surrogates no text column holds.
+    """
+    if "," in value:
+        raise _unusable(field, "This text must not hold a comma.")
+    try:
+        size = len(quote(value))
+    except UnicodeEncodeError:
+        raise _unusable(field, "This text is not valid Unicode.") from None
+    if "\x00" in value:
+        raise _unusable(field, "This text holds a character that cannot be used.")
+    if size > _TEXT_LIMIT_BYTES:
+        raise _unusable(field, "This text is too long.")
+    return value
+
+
+def like(value: str, *, field: str) -> str:
+    """A text to be contained, literally.
+
+    `%` and `_` are wildcards upstream (recording custom_endpoints, "wildcard not
+    escaped"); a backslash takes their meaning away, because PostgreSQL's ILIKE escapes
+    by it. On MongoDB the text becomes a regular expression (conduit.md §11), where
+    this is right for `_` and for nothing else.
+    """
+    return _LIKE_SPECIAL.sub(r"\\\g<0>", text(value, field=field))
+
+
+def sort_by(field: SortField, *, descending: bool) -> str:
+    """A total order: it ends in the id, since times may be equal (conduit.md §3)."""
+    sign = "-" if descending else ""
+    return f"{sign}{field},{sign}_id"
+
+
+def keyset(place: Keyset) -> dict[str, str]:
+    """The inputs of a keyset endpoint (conduit.md §12)."""
+    return {
+        "createdAt": text(place.created_at, field="cursor"),
+        "id": text(place.id, field="cursor"),
+    }
+
+
+def populated(relations: Iterable[str]) -> dict[str, str]:
+    """The parameter that embeds related documents, if any are wanted."""
+    names = ",".join(sorted(relations))
+    return {"populate": names} if names else {}
+
+
+def _unusable(field: str, public_message: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"unusable {field}",
+        public_message=public_message,
+        field=field,
+        service="conduit",
+    )
+
+
+# --------------------------------------------------------------------------------------
+# Documents as they come. Only what a record holds is decoded; MongoDB leaves unset
+# fields out (conduit.md §11), so all that may be null may be absent.
+
+
+class UserDocument(msgspec.Struct, rename={"id": "_id"}):
+    """Of a whole User object with its provider tokens: two fields."""
+
+    id: str
+    username: str | None = None
+
+    def record(self) -> ConduitUser:
+        """What others may see."""
+        return ConduitUser(self.id, self.username)
+
+
+class FileDocument(
+    msgspec.Struct,
+    rename={
+        "id": "_id",
+        "is_public": "isPublic",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+        "mime_type": "mimeType",
+    },
+):
+    """A File without its addresses."""
+
+    id: str
+    name: str
+    created_at: str
+    updated_at: str
+    is_public: bool = False
+    mime_type: str | None = None
+    size: int | None = None
+    folder: str | None = None
+
+    def record(self) -> ConduitFile:
+        """The metadata."""
+        return ConduitFile(
+            id=self.id,
+            name=self.name,
+            mime_type=self.mime_type,
+            size=self.size,
+            is_public=self.is_public,
+            folder=self.folder,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
+class PostDocument(
+    msgspec.Struct,
+    rename={
+        "id": "_id",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+        "cover_file": "coverFile",
+    },
+):
+    """A Post; a relation is an id, a whole document if populated, or null."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    body: str | None = None
+    author: str | UserDocument | None = None
+    cover_file: str | FileDocument | None = None
+
+    def record(self, populate: frozenset[str] = frozenset()) -> ConduitPost:
+        """`populate`: what was asked to be embedded; null then means "gone"."""
+        author, cover = self.author, self.cover_file
+        return ConduitPost(
+            id=self.id,
+            title=self.title,
+            body=self.body,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            author_id=author.id if isinstance(author, UserDocument) else author,
+            cover_file_id=cover.id if isinstance(cover, FileDocument) else cover,
+            author=author.record() if isinstance(author, UserDocument) else None,
+            author_loaded="author" in populate and not isinstance(author, str),
+            cover_file=cover.record() if isinstance(cover, FileDocument) else None,
+            cover_file_loaded="coverFile" in populate and not isinstance(cover, str),
+        )
+
+
+class PostPage(msgspec.Struct):
+    """What a paginated route answers."""
+
+    documents: list[PostDocument]
+    count: int
+
+
+class FilePage(msgspec.Struct):
+    """What GetFiles answers."""
+
+    documents: list[FileDocument]
+    count: int

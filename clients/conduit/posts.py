@@ -1,0 +1,275 @@
+"""Posts on the wire: the schema `Post` and the custom endpoints over it.
+
+Called by `resolvers/posts.py` and the loaders. Relies on `conduit-init.json`, and on
+conduit.md §3 (built-in routes and the traps of writing), §4, §12.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Literal, TypedDict
+
+import msgspec
+
+from clients.chunks import concurrently, equal_chunks
+from clients.errors import InvalidInputError, NotFoundError, PermissionDeniedError
+from clients.ids import conduit_id
+from clients.keyset import Keyset
+
+from . import database
+from .calls import ConduitCalls
+from .database import PostDocument, PostPage, SortField
+from .records import ConduitPage, ConduitPost
+
+Sort = tuple[SortField, bool]
+Populate = frozenset[str]
+
+NOTHING: Final[Populate] = frozenset()
+_POST: Final = msgspec.json.Decoder(PostDocument)
+_POSTS: Final = msgspec.json.Decoder(list[PostDocument])
+_PAGE: Final = msgspec.json.Decoder(PostPage)
+_DOCUMENT: Final = msgspec.json.Decoder(dict[str, object])
+_WRITTEN_BY_CONDUIT: Final = frozenset({"_id", "createdAt", "updatedAt", "__v"})
+# Deletes are answered before they can be seen to be done; a second look after this.
+_SECOND_LOOK_S: Final = 0.1
+
+
+class PostChanges(TypedDict, total=False):
+    """What to change: a field left out stays, None clears it."""
+
+    title: str
+    body: str | None
+    cover_file_id: str | None
+
+
+class ConduitPosts:
+    """Posts as one person sees them. `populate`: any of "author", "coverFile"."""
+
+    def __init__(self, calls: ConduitCalls) -> None:
+        self._calls = calls
+
+    async def by_ids(
+        self, ids: Sequence[str], *, populate: Populate = NOTHING
+    ) -> list[ConduitPost]:
+        """`GetPostsByIds`, 100 ids a call, side by side; in no order, misses absent.
+
+        Raises: InvalidInputError for a malformed id, before any call.
+        """
+        wanted = list(dict.fromkeys(conduit_id(id) for id in ids))
+        chunks = equal_chunks(wanted, database.IDS_PER_REQUEST)
+        parts = await concurrently([self._some(chunk, populate) for chunk in chunks])
+        return [post for part in parts for post in part]
+
+    async def _some(self, ids: Sequence[str], populate: Populate) -> list[ConduitPost]:
+        response = await self._calls.read(
+            database.function(
+                "GetPostsByIds",
+                {"ids": database.listed(ids), **database.populated(populate)},
+            ),
+            operation="posts by ids",
+        )
+        return [post.record(populate) for post in response.decode(_POSTS)]
+
+    async def list_page(
+        self,
+        *,
+        limit: int,
+        skip: int = 0,
+        sort: Sort = ("createdAt", True),
+        author_id: str | None = None,
+        title_contains: str | None = None,
+        populate: Populate = NOTHING,
+    ) -> ConduitPage[ConduitPost]:
+        """By offset; `count` is the total of all that match.
+
+        `GET /database/Post`, `GetPostsByAuthor` or `SearchPosts`: Conduit filters only
+        in custom endpoints.
+
+        Raises: InvalidInputError: malformed id; text that cannot be searched for.
+        """
+        field, descending = sort
+        page = {
+            "skip": str(skip),
+            "limit": str(limit),
+            "sort": database.sort_by(field, descending=descending),
+            **database.populated(populate),
+        }
+        conditions: dict[str, str] = {}
+        if author_id is not None:
+            conditions["authorId"] = conduit_id(author_id, field="authorId")
+        if title_contains is not None:
+            conditions["title"] = database.like(title_contains, field="titleContains")
+            target = database.function("SearchPosts", conditions | page)
+        elif author_id is not None:
+            target = database.function("GetPostsByAuthor", conditions | page)
+        else:
+            target = database.target("/database/Post", page)
+        return await self._page(target, "posts page", populate)
+
+    async def count(
+        self, *, author_id: str | None = None, title_contains: str | None = None
+    ) -> int:
+        """The total alone: a page of one, because 0 means "all" on MongoDB."""
+        page = await self.list_page(
+            limit=1, author_id=author_id, title_contains=title_contains
+        )
+        return page.count
+
+    async def beyond(
+        self,
+        *,
+        limit: int,
+        keyset: Keyset,
+        descending: bool,
+        author_id: str | None = None,
+        populate: Populate = NOTHING,
+    ) -> ConduitPage[ConduitPost]:
+        """Posts strictly after the keyset by (createdAt, _id); `count` is no total.
+
+        `PostsBefore` (descending) or `PostsAfter`, or their forms of one author.
+        """
+        prefix = "Posts" if author_id is None else "PostsByAuthor"
+        author = (
+            {}
+            if author_id is None
+            else {"authorId": conduit_id(author_id, field="authorId")}
+        )
+        target = database.function(
+            f"{prefix}{'Before' if descending else 'After'}",
+            {
+                **author,
+                **database.keyset(keyset),
+                "skip": "0",
+                "limit": str(limit),
+                "sort": database.sort_by("createdAt", descending=descending),
+                **database.populated(populate),
+            },
+        )
+        return await self._page(target, "posts beyond", populate)
+
+    async def _page(
+        self, target: str, operation: str, populate: Populate
+    ) -> ConduitPage[ConduitPost]:
+        response = await self._calls.read(target, operation=operation)
+        page = response.decode(_PAGE)
+        return ConduitPage(
+            [post.record(populate) for post in page.documents], page.count
+        )
+
+    async def get(self, id: str, *, populate: Populate = NOTHING) -> ConduitPost:
+        """`GET /database/Post/{id}`, fresh. Raises: NotFoundError, also if hidden."""
+        response = await self._calls.read(
+            database.target(_path(id), database.populated(populate)),
+            operation="post",
+        )
+        return response.decode(_POST).record(populate)
+
+    async def create(
+        self,
+        *,
+        title: str,
+        body: str | None,
+        author_id: str,
+        cover_file_id: str | None,
+        scope: str | None = None,
+    ) -> ConduitPost:
+        """`POST /database/Post`; unset fields are left out, since null is refused.
+
+        Raises: InvalidInputError, ConflictError, PermissionDeniedError (scope).
+        """
+        fields: dict[str, object] = {
+            "title": title,
+            "body": body,
+            "author": conduit_id(author_id, field="authorId"),
+            "coverFile": _optional_id(cover_file_id),
+        }
+        inputs = {} if scope is None else {"scope": database.text(scope, field="scope")}
+        response = await self._calls.write(
+            "POST",
+            database.target("/database/Post", inputs),
+            operation="create post",
+            json=_set_only(fields),
+        )
+        return response.decode(_POST).record()
+
+    async def update(self, id: str, changes: PostChanges) -> ConduitPost:
+        """`PATCH`, or when a field is to be cleared a read and a `PUT` of the rest.
+
+        PATCH cannot clear (null is 400), PUT nulls what it is not given, and an empty
+        PATCH costs the upstream a database connection for good: nothing to change is
+        a read.
+
+        Raises: NotFoundError, InvalidInputError, PermissionDeniedError.
+        """
+        fields: dict[str, object] = {}
+        if "title" in changes:
+            fields["title"] = changes["title"]
+        if "body" in changes:
+            fields["body"] = changes["body"]
+        if "cover_file_id" in changes:
+            fields["coverFile"] = _optional_id(changes["cover_file_id"])
+        if not fields:
+            return await self.get(id)
+        if None not in fields.values():
+            return await self._replace("PATCH", id, fields)
+        return await self._replace("PUT", id, await self._contents(id) | fields)
+
+    async def _contents(self, id: str) -> dict[str, object]:
+        """A fresh document without what Conduit itself writes.
+
+        Whole, so that a PUT keeps also the fields that this client does not know.
+        """
+        response = await self._calls.read(_path(id), operation="post")
+        document = response.decode(_DOCUMENT)
+        return {name: document[name] for name in document.keys() - _WRITTEN_BY_CONDUIT}
+
+    async def _replace(
+        self, method: Literal["PATCH", "PUT"], id: str, fields: dict[str, object]
+    ) -> ConduitPost:
+        if "title" in fields and fields["title"] is None:
+            raise InvalidInputError(
+                "title cleared",
+                public_message="This field must have a value.",
+                field="title",
+                service="conduit",
+            )
+        response = await self._calls.write(
+            method, _path(id), operation="update post", json=_set_only(fields)
+        )
+        return response.decode(_POST).record()
+
+    async def delete(self, id: str) -> None:
+        """`DELETE`, then a look: Conduit says Ok also when it deleted nothing.
+
+        Whether there was such a post before is for the caller to ask.
+
+        Raises: PermissionDeniedError when the post is still there.
+        """
+        await self._calls.write("DELETE", _path(id), operation="delete post")
+        for pause in (0.0, _SECOND_LOOK_S):
+            await asyncio.sleep(pause)
+            if not await self._exists(id):
+                return
+        raise PermissionDeniedError(
+            "delete post: Ok, and the post is still there",
+            service="conduit",
+            operation="delete post",
+        )
+
+    async def _exists(self, id: str) -> bool:
+        try:
+            await self.get(id)
+        except NotFoundError:
+            return False
+        return True
+
+
+def _path(id: str) -> str:
+    return f"/database/Post/{conduit_id(id)}"
+
+
+def _optional_id(id: str | None) -> str | None:
+    return None if id is None else conduit_id(id, field="coverFileId")
+
+
+def _set_only(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}

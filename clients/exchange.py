@@ -1,0 +1,104 @@
+"""What a call to an upstream carries with it, and what it brings back.
+
+Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled by
+`http.py`, read by both clients.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from .errors import MESSAGE_LIMIT, Service, UpstreamResponseError
+
+T = TypeVar("T")
+
+
+class Auth(Protocol):
+    """Gives a call its bearer token; implemented in `session/auth.py`."""
+
+    async def token(self) -> str | None:
+        """The bearer value without the word; None sends no Authorization header."""
+
+    async def replacement(self, refused: str) -> str | None:
+        """The upstream refused `refused`: a new token to repeat with once, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call on the wire; `status` is None when no answer came."""
+
+    service: Service
+    operation: str
+    status: int | None
+    duration_s: float
+
+
+@dataclass(slots=True)
+class CallScope:
+    """What the upstream calls of one GraphQL request share.
+
+    `deadline` is in the event loop's time. `forwarded_for` is the client's address,
+    passed on to Conduit, which limits calls per address (conduit.md §8).
+    """
+
+    request_id: str
+    deadline: float
+    forwarded_for: str | None = None
+    calls: list[CallRecord] = field(default_factory=list)
+
+    @classmethod
+    def for_background(cls, timeout_s: float, request_id: str) -> "CallScope":
+        """A scope of its own, for work that outlives its request (renewals)."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        return cls(request_id=request_id, deadline=deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer, whatever its status. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    service: Service | None = None
+    operation: str | None = None
+    method: str = "GET"
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; may be empty."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> object:
+        """The body as plain JSON values. Raises: UpstreamResponseError."""
+        return self.decode(_ANY_JSON)
+
+    def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """The body as the decoder's type, strictly. Raises: UpstreamResponseError.
+
+        The message names the place and the types, never a value: the body of a
+        sign-in holds tokens.
+        """
+        try:
+            return decoder.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self.nonsense(str(error)) from None
+
+    def nonsense(self, why: str) -> UpstreamResponseError:
+        """The exception for an answer that breaks the upstream's contract."""
+        return UpstreamResponseError(
+            f"{self.operation}: unexpected answer, status {self.status}: {why}",
+            service=self.service,
+            operation=self.operation,
+            status=self.status,
+        )
+
+    def preview(self) -> str:
+        """The first 300 characters of the body, for our log only."""
+        return self.body[: MESSAGE_LIMIT * 4].decode("utf-8", "replace")[:MESSAGE_LIMIT]
+
+
+_ANY_JSON: Final = msgspec.json.Decoder()

@@ -1,0 +1,1 @@
+"""Flux: notes, spoken to as PostgREST behind the Flux gateway or directly."""

@@ -1,0 +1,49 @@
+"""Flux as one request sees it: bound to its person and its deadline.
+
+Made by `server/context.py` for each request, over the pool that `flux_http` made once.
+"""
+
+from clients.http import Auth, CallScope, HTTPLimits, Response, Transport, UpstreamHTTP
+
+from . import failures
+from .calls import FluxCalls
+from .notes import FluxNotes
+from .postgrest import URL_BUDGET_BYTES
+
+
+def flux_http(base_url: str, transport: Transport, limits: HTTPLimits) -> UpstreamHTTP:
+    """The one `UpstreamHTTP` of this process for Flux."""
+    return UpstreamHTTP(
+        "flux",
+        base_url,
+        transport,
+        limits,
+        {"Accept": "application/json"},
+        failures.token_refused,
+    )
+
+
+class FluxClient:
+    """`auth` None sends no token; `schema` None leaves the choice to the upstream."""
+
+    def __init__(
+        self,
+        http: UpstreamHTTP,
+        auth: Auth | None,
+        scope: CallScope,
+        schema: str | None,
+        *,
+        token_is_ours: bool = True,
+        url_budget_bytes: int = URL_BUDGET_BYTES,
+    ) -> None:
+        self._calls = FluxCalls(
+            http, auth, scope, schema, token_is_ours, url_budget_bytes
+        )
+        self.notes = FluxNotes(self._calls)
+
+    async def check(self) -> Response:
+        """The guide's check, `GET /notes?select=*&limit=1`: any row or none is well.
+
+        Raises: what is wrong, as any other call would.
+        """
+        return await self._calls.read("/notes?select=*&limit=1", operation="check")
