@@ -1,0 +1,194 @@
+"""`SessionCookie`: the session's cookie and bearer value, read and written.
+
+Called by `server/cookies.py`; relies on `session/seal.py` for what is inside and on
+upstreams/iron-session.md §4 for what is around it. The cookie holds exactly
+`{userId, vaultKey}`, as the Next.js application writes it; a bearer value says in a
+member of its own that it is one, so neither can be used in the place of the other.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .seal import SealError, Unsealed, seal, unseal
+from .session import Session, SessionRef, Transport
+
+MAX_HEADER_BYTES: Final = 4096
+MAX_CHUNKS: Final = 4
+# What browsers and iron-session take for "no end" (ttl 0).
+MAX_AGE_FOREVER: Final = 2_147_483_647
+
+USER_ID, VAULT_KEY, USE = "userId", "vaultKey", "use"
+USER_ID_LIMIT: Final = 128
+VAULT_KEY_LENGTHS: Final = range(8, 257)
+
+log = logging.getLogger("mainstem.session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieSettings:
+    """`passwords`: id → password, the highest id seals (`seal.parse_passwords`).
+
+    `secure` must be true in production. `ttl_s` 0 makes seals that never end.
+    """
+
+    passwords: Mapping[str, str]
+    secure: bool
+    name: str = "conduit_session"
+    ttl_s: int = 1_209_600
+    path: str = "/"
+    domain: str | None = None
+
+    def __repr__(self) -> str:
+        return f"CookieSettings(name={self.name!r}, passwords=<hidden>)"
+
+    @property
+    def max_age_s(self) -> int:
+        """Shorter than the seal by its 60 s of skew, as iron-session writes it."""
+        if self.ttl_s == 0:
+            return MAX_AGE_FOREVER
+        return self.ttl_s - 60 if self.ttl_s > 60 else self.ttl_s
+
+
+class SessionCookie:
+    """Reads the session out of a request and writes it into its answer."""
+
+    def __init__(
+        self, settings: CookieSettings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def read(self, cookies: Mapping[str, str]) -> Session:
+        """The session in the request's cookies; anonymous if none or refused."""
+        name = self._settings.name
+        pieces = [f"{name}.{n}" for n in range(MAX_CHUNKS)]
+        shown = tuple(key for key in (name, *pieces) if key in cookies)
+        value = cookies.get(name) or self._joined(cookies, pieces)
+        return self._open(value, "cookie", shown)
+
+    def read_bearer(self, value: str) -> Session:
+        """The session in `Authorization: Bearer <value>`; anonymous if refused.
+
+        When that header is sent the request's cookies must not be read at all.
+        """
+        return self._open(value, "bearer", ())
+
+    def write(self, session: Session) -> list[str]:
+        """`Set-Cookie` header values for a changed session, each its own header.
+
+        Empty when nothing changed and for a session that came as a bearer value.
+        """
+        if not session.changed or session.source == "bearer":
+            return []
+        name = self._settings.name
+        stale = [key for key in session.shown_cookies if key != name]
+        if session.ref is None:
+            return [self._expired(key) for key in (name, *stale)]
+        payload = {**self._payload(session.ref), **session.extra}
+        header = self._header(name, self._seal(payload), self._settings.max_age_s)
+        if len(header.encode()) > MAX_HEADER_BYTES:
+            # Only another application's own members can make it this long: its
+            # cookie is left as it is.
+            log.warning("session cookie too long to seal again")
+            return []
+        return [header, *(self._expired(key) for key in stale)]
+
+    def seal_bearer(self, session: Session) -> str:
+        """The value for clients without a cookie jar."""
+        if session.ref is None:
+            raise ValueError("an anonymous session cannot be sealed")
+        return self._seal({**self._payload(session.ref), USE: "bearer"})
+
+    @staticmethod
+    def _joined(cookies: Mapping[str, str], pieces: list[str]) -> str:
+        values: list[str] = []
+        for key in pieces:
+            if key not in cookies:
+                break
+            values.append(cookies[key])
+        return "".join(values)
+
+    def _open(self, value: str, source: Transport, shown: tuple[str, ...]) -> Session:
+        if not value:
+            return Session(source=source, shown_cookies=shown)
+        try:
+            unsealed = unseal(
+                value, passwords=self._settings.passwords, now_ms=self._now_ms()
+            )
+            ref = _ref_for(source, unsealed.payload)
+        except SealError as error:
+            # Never the value itself: it may be somebody's valid session elsewhere.
+            log.warning("session refused", extra={"reason": error.reason})
+            return Session(source=source, shown_cookies=shown)
+        extra = {
+            key: item
+            for key, item in unsealed.payload.items()
+            if key not in (USER_ID, VAULT_KEY)
+        }
+        return Session(
+            ref,
+            source=source,
+            extra=extra,
+            shown_cookies=shown,
+            changed=ref is not None and self._needs_reseal(unsealed),
+        )
+
+    def _needs_reseal(self, unsealed: Unsealed) -> bool:
+        """Sealed with an old password, or less than half of its time is left."""
+        if unsealed.old_password:
+            return True
+        if unsealed.expires_at_ms is None:
+            return False
+        left_ms = unsealed.expires_at_ms - self._now_ms()
+        return left_ms * 2 < self._settings.ttl_s * 1000
+
+    def _seal(self, payload: Mapping[str, object]) -> str:
+        settings = self._settings
+        return seal(
+            payload,
+            passwords=settings.passwords,
+            ttl_s=settings.ttl_s,
+            now_ms=self._now_ms(),
+        )
+
+    @staticmethod
+    def _payload(ref: SessionRef) -> dict[str, object]:
+        return {USER_ID: ref.user_id, VAULT_KEY: ref.vault_key}
+
+    def _expired(self, name: str) -> str:
+        return self._header(name, "", 0)
+
+    def _header(self, name: str, value: str, max_age_s: int) -> str:
+        settings = self._settings
+        parts = [f"{name}={value}", f"Max-Age={max_age_s}"]
+        if settings.domain:
+            parts.append(f"Domain={settings.domain}")
+        parts += [f"Path={settings.path}", "HttpOnly"]
+        if settings.secure:
+            parts.append("Secure")
+        return "; ".join([*parts, "SameSite=Lax"])
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _ref_for(source: Transport, payload: Mapping[str, object]) -> SessionRef | None:
+    """Who the payload says it is, if it was made for this purpose.
+
+    None for a session that nobody has signed in to; the Next.js application seals
+    such ones. Raises: SealError.
+    """
+    purpose = "bearer" if source == "bearer" else None
+    if payload.get(USE) != purpose:
+        raise SealError("wrong-purpose")
+    user_id, vault_key = payload.get(USER_ID), payload.get(VAULT_KEY)
+    if user_id is None or vault_key is None:
+        return None
+    if not isinstance(user_id, str) or not isinstance(vault_key, str):
+        raise SealError("invalid")
+    if not 0 < len(user_id) <= USER_ID_LIMIT or len(vault_key) not in VAULT_KEY_LENGTHS:
+        raise SealError("invalid")
+    return SessionRef(user_id, vault_key)

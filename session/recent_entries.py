@@ -1,0 +1,35 @@
+"""`RecentEntries`: index entries that this process has read a moment ago.
+
+Used by `session/renewal.py` alone, to read one name instead of two for most requests.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from .records import SessionEntry
+from .session import SessionRef
+
+KNOWN_FOR_S: Final = 30.0
+MAX_KNOWN: Final = 10_000
+
+
+class RecentEntries:
+    """Bounded; the longest unused goes first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[SessionRef, tuple[SessionEntry, float]] = OrderedDict()
+
+    def recall(self, ref: SessionRef, now: float) -> SessionEntry | None:
+        """None if it has not been read, or not lately."""
+        entry, until = self._known.get(ref, (None, 0.0))
+        return entry if now < until else None
+
+    def remember(self, ref: SessionRef, entry: SessionEntry, now: float) -> None:
+        """Keep what was read for a while; what is known already keeps its end."""
+        if self.recall(ref, now) is not None:
+            self._known[ref] = (entry, self._known[ref][1])
+        else:
+            self._known[ref] = (entry, now + KNOWN_FOR_S)
+        self._known.move_to_end(ref)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)

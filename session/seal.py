@@ -1,0 +1,245 @@
+"""The sealed value of a session: pure functions, no clock and no state of their own.
+
+The format is iron-session's (upstreams/iron-session.md §1 to §3), shared with the
+Next.js application byte for byte; `session/cookie.py` puts it into a cookie or hands
+it out as a bearer value. Checked by the vectors in `tests/session/`.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, NoReturn
+from urllib.parse import unquote
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
+
+Reason = Literal["invalid", "expired", "unknown-password", "wrong-purpose"]
+
+PREFIX: Final = "Fe26.2"
+SUFFIX: Final = "~2"
+SKEW_MS: Final = 60_000
+MAX_LENGTH: Final = 16_384
+MIN_PASSWORD_LENGTH: Final = 32
+
+_PARTS: Final = 8
+_EXPIRATION: Final = re.compile(r"[1-9][0-9]{0,15}\Z", re.ASCII)
+_PASSWORD_ID: Final = re.compile(r"\w{1,32}\Z", re.ASCII)
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
+
+
+class SealError(Exception):
+    """The value is refused; the reason is for counting, never for the client."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """What was in a seal, and how it was sealed."""
+
+    payload: dict[str, object]
+    expires_at_ms: int | None
+    old_password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Nonces:
+    """The random parts of one seal; the salts are used as hex text."""
+
+    encryption_salt: str
+    iv: bytes
+    mac_salt: str
+
+    @classmethod
+    def random(cls) -> "Nonces":
+        return cls(
+            secrets.token_hex(32), secrets.token_bytes(16), secrets.token_hex(32)
+        )
+
+
+def seal(
+    payload: Mapping[str, object],
+    *,
+    passwords: Mapping[str, str],
+    ttl_s: int,
+    now_ms: int,
+    nonces: Nonces | None = None,
+) -> str:
+    """Seal `payload` with the newest password; `ttl_s` 0 never expires."""
+    nonces = nonces or Nonces.random()
+    password_id = newest(passwords)
+    password = passwords[password_id].encode()
+    padder = PKCS7(128).padder()
+    padded = padder.update(_to_json(payload)) + padder.finalize()
+    encryptor = _cipher(password, nonces.encryption_salt, nonces.iv).encryptor()
+    base = "*".join(
+        (
+            PREFIX,
+            password_id,
+            nonces.encryption_salt,
+            _to_base64url(nonces.iv),
+            _to_base64url(encryptor.update(padded) + encryptor.finalize()),
+            str(now_ms + ttl_s * 1000) if ttl_s else "",
+        )
+    )
+    mac = _to_base64url(_mac(password, nonces.mac_salt, base))
+    return f"{base}*{nonces.mac_salt}*{mac}{SUFFIX}"
+
+
+def unseal(value: str, *, passwords: Mapping[str, str], now_ms: int) -> Unsealed:
+    """The payload of `value`. Raises: SealError.
+
+    The order of the checks is iron-session's; nothing is decrypted before the MAC.
+    """
+    if len(value) > MAX_LENGTH:
+        raise SealError("invalid")
+    if "%" in value:
+        value = unquote(value)
+    parts = value.partition("~")[0].split("*")
+    if len(parts) != _PARTS or parts[0] != PREFIX:
+        raise SealError("invalid")
+    _, password_id, encryption_salt, iv, ciphertext, expiration, mac_salt, mac = parts
+    expires_at_ms = _check_expiration(expiration, now_ms)
+    found = passwords.get(password_id or "default")
+    if found is None:
+        raise SealError("unknown-password")
+    password = found.encode()
+    base = "*".join(parts[:6])
+    # As text: a second spelling of the same bytes is not what was sealed.
+    expected = _to_base64url(_mac(password, mac_salt, base)).encode()
+    if not hmac.compare_digest(expected, mac.encode("utf-8", "surrogatepass")):
+        raise SealError("invalid")
+    return Unsealed(
+        payload=_decrypt(password, encryption_salt, iv, ciphertext),
+        expires_at_ms=expires_at_ms,
+        old_password=password_id != newest(passwords),
+    )
+
+
+def newest(passwords: Mapping[str, str]) -> str:
+    """The id that seals: the highest number."""
+    return max(passwords, key=int)
+
+
+def parse_passwords(text: str) -> dict[str, str]:
+    """SESSION_SECRET: one password, or a JSON object of id → password.
+
+    Raises: ValueError, whose text never holds a password.
+    """
+    if not text.lstrip().startswith("{"):
+        return _checked({"1": text})
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ValueError("the map of passwords is not valid JSON") from None
+    if not value or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError("the map of passwords must hold one text per id")
+    return _checked(value)
+
+
+def weakness(password: str) -> str | None:
+    """Why a password does not look random, or None.
+
+    One round of PBKDF2 adds nothing, so all strength is the password's own entropy
+    (iron-session.md §5). 32 random bytes in hex or base64 always pass.
+    """
+    if re.search(r"password|secret|change.?me|example|mainstem", password, re.I):
+        return "it holds a word that samples use"
+    if len(set(password)) < 12:
+        return "it uses fewer than 12 different characters"
+    if len(re.findall(r"(?:^|[-_ .])[a-z]{3,12}(?=[-_ .]|$)", password)) > 2:
+        return "it is made of words"
+    return None
+
+
+def _checked(passwords: dict[str, str]) -> dict[str, str]:
+    for password_id, password in passwords.items():
+        if not _PASSWORD_ID.match(password_id) or not password_id.isdecimal():
+            raise ValueError("the id of a password must be a whole number")
+        # iron-session counts UTF-16 units.
+        if (
+            len(password.encode("utf-16-le", "surrogatepass")) // 2
+            < MIN_PASSWORD_LENGTH
+        ):
+            raise ValueError(f"password {password_id} is shorter than 32 characters")
+    return passwords
+
+
+def _check_expiration(expiration: str, now_ms: int) -> int | None:
+    if not expiration:
+        return None
+    if not _EXPIRATION.match(expiration):
+        raise SealError("invalid")
+    expires_at_ms = int(expiration)
+    if expires_at_ms <= now_ms - SKEW_MS:
+        raise SealError("expired")
+    return expires_at_ms
+
+
+def _decrypt(
+    password: bytes, salt: str, iv_text: str, ciphertext_text: str
+) -> dict[str, object]:
+    iv, ciphertext = _from_base64url(iv_text), _from_base64url(ciphertext_text)
+    if len(iv) != 16 or not ciphertext or len(ciphertext) % 16:
+        raise SealError("invalid")
+    decryptor = _cipher(password, salt, iv).decryptor()
+    unpadder = PKCS7(128).unpadder()
+    try:
+        padded = decryptor.update(ciphertext) + decryptor.finalize()
+        plain = unpadder.update(padded) + unpadder.finalize()
+        value: object = json.loads(plain, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise SealError("invalid") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SealError("invalid")
+    return value
+
+
+def _cipher(password: bytes, salt: str, iv: bytes) -> Cipher[CBC]:
+    return Cipher(AES(_derive(password, salt)), CBC(iv))
+
+
+def _mac(password: bytes, salt: str, base: str) -> bytes:
+    key = _derive(password, salt)
+    return hmac.digest(key, base.encode("utf-8", "surrogatepass"), "sha256")
+
+
+def _derive(password: bytes, salt: str) -> bytes:
+    # The format demands SHA-1 and one round; the salt is the hex text itself.
+    salt_bytes = salt.encode("utf-8", "surrogatepass")
+    return hashlib.pbkdf2_hmac("sha1", password, salt_bytes, 1, 32)
+
+
+def _to_json(payload: Mapping[str, object]) -> bytes:
+    """As `JSON.stringify` writes it: compact, unescaped, lone surrogates escaped."""
+    text = json.dumps(
+        payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    # NaN and Infinity are Python's reading, not JSON's.
+    raise ValueError("not JSON")
+
+
+def _to_base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _from_base64url(text: str) -> bytes:
+    if not _BASE64URL.match(text) or len(text) % 4 == 1:
+        raise SealError("invalid")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

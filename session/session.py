@@ -1,0 +1,81 @@
+"""Who is asking: one `Session` for each request, anonymous, opened or closed.
+
+`session/cookie.py` makes it from the sealed cookie or bearer value,
+`session/accounts.py` opens and closes it, `session/auth.py` closes it when the vault
+no longer has its tokens, and `server/cookies.py` writes `Set-Cookie` when it
+`changed`. It holds no token: the upstreams' tokens stay in the vault.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Transport = Literal["cookie", "bearer"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRef:
+    """What a seal says: whose session it is and where its tokens lie."""
+
+    user_id: str
+    vault_key: str
+
+    def __repr__(self) -> str:
+        return f"SessionRef(user_id={self.user_id!r})"
+
+
+class Session:
+    """The session of one request; knows whether the client must be told of a change."""
+
+    __slots__ = ("changed", "extra", "ref", "shown_cookies", "source")
+
+    def __init__(
+        self,
+        ref: SessionRef | None = None,
+        *,
+        source: Transport | None = None,
+        extra: dict[str, object] | None = None,
+        shown_cookies: tuple[str, ...] = (),
+        changed: bool = False,
+    ) -> None:
+        """`extra`: other members of the seal, kept when it is sealed again.
+
+        `shown_cookies`: names of the session's cookies that the client sent, so that
+        pieces that are no longer used can be expired.
+        """
+        self.ref = ref
+        self.source = source
+        self.extra = extra if extra is not None else {}
+        self.shown_cookies = shown_cookies
+        self.changed = changed
+
+    @property
+    def is_open(self) -> bool:
+        return self.ref is not None
+
+    @property
+    def user_id(self) -> str | None:
+        return self.ref.user_id if self.ref else None
+
+    @property
+    def vault_key(self) -> str | None:
+        return self.ref.vault_key if self.ref else None
+
+    def open(
+        self, user_id: str, vault_key: str, *, source: Transport = "cookie"
+    ) -> None:
+        """Become the session of `user_id`; replaces whatever was open before."""
+        self.ref = SessionRef(user_id, vault_key)
+        self.source = source
+        self.extra = {}
+        self.changed = True
+
+    def close(self) -> None:
+        """Become anonymous. The source stays: it tells how the client must hear it."""
+        if self.ref is not None:
+            self.ref = None
+            self.extra = {}
+            self.changed = True
+
+    def __repr__(self) -> str:
+        state = f"open, user_id={self.user_id!r}" if self.is_open else "anonymous"
+        return f"<Session {state}, source={self.source!r}>"

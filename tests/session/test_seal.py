@@ -1,0 +1,180 @@
+"""The seal against vectors made by the real iron-session, and beyond them."""
+
+import base64
+import hashlib
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from session.cookie import CookieSettings, SessionCookie
+from session.seal import (
+    MAX_LENGTH,
+    Nonces,
+    SealError,
+    parse_passwords,
+    seal,
+    unseal,
+    weakness,
+)
+
+FILE = Path(__file__).with_name("iron-session-vectors.json")
+VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text())["vectors"]
+SEALED = [vector for vector in VECTORS if vector["kind"] == "seal-and-unseal"]
+SINGLE = [vector for vector in VECTORS if "cookie" in vector]
+CHUNKED = [vector for vector in VECTORS if vector["kind"] == "unseal-cookies"]
+PASSWORDS = {"1": "nWq3vT8yLk2RzXc7JpBd5HsFg9MaQe1U"}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+def name(vector: dict[str, Any]) -> str:
+    return str(vector["name"])
+
+
+def passwords(vector: dict[str, Any]) -> dict[str, str]:
+    password = vector["password"]
+    return {"1": password} if isinstance(password, str) else password
+
+
+def test_all_27_vectors_are_run() -> None:
+    assert len(SINGLE) + len(CHUNKED) == 27
+    assert len(SEALED) == 3
+
+
+@pytest.mark.parametrize("vector", SINGLE, ids=name)
+def test_unseals_as_iron_session_does(vector: dict[str, Any]) -> None:
+    now_ms = vector.get("now_ms", int(time.time() * 1000))
+    if vector["expect"] != "ok":
+        with pytest.raises(SealError) as caught:
+            unseal(vector["cookie"], passwords=passwords(vector), now_ms=now_ms)
+        assert caught.value.reason == vector["expect"]
+        return
+    unsealed = unseal(vector["cookie"], passwords=passwords(vector), now_ms=now_ms)
+    assert unsealed.payload == vector["payload"]
+    if "expect_needs_reseal" in vector:
+        assert unsealed.old_password == vector["expect_needs_reseal"]
+
+
+@pytest.mark.parametrize("vector", SEALED, ids=name)
+def test_seals_byte_for_byte_as_iron_session_does(vector: dict[str, Any]) -> None:
+    fixed = vector["fixed"]
+    nonces = Nonces(
+        fixed["enc_salt"], bytes.fromhex(fixed["iv_hex"]), fixed["mac_salt"]
+    )
+    sealed = seal(
+        vector["payload"],
+        passwords=passwords(vector),
+        ttl_s=0,
+        now_ms=0,
+        nonces=nonces,
+    )
+    assert sealed == vector["cookie"]
+
+
+@pytest.mark.parametrize("vector", CHUNKED, ids=name)
+def test_reads_a_session_in_several_cookies(vector: dict[str, Any]) -> None:
+    settings = CookieSettings(
+        passwords=passwords(vector), secure=True, name=vector["cookieName"]
+    )
+    session = SessionCookie(settings).read(vector["cookies"])
+    assert session.is_open
+    payload = {"userId": session.user_id, "vaultKey": session.vault_key}
+    compact = json.dumps(
+        {**payload, **session.extra}, separators=(",", ":"), ensure_ascii=False
+    )
+    digest = hashlib.sha256(compact.encode()).hexdigest()
+    assert digest == vector["payload_sha256_of_compact_json"]
+    assert session.shown_cookies == tuple(vector["cookies"])
+
+
+@given(payload=st.dictionaries(st.text(), JSON))
+def test_what_is_sealed_comes_out_again(payload: dict[str, Any]) -> None:
+    sealed = seal(payload, passwords=PASSWORDS, ttl_s=60, now_ms=1)
+    assert unseal(sealed, passwords=PASSWORDS, now_ms=1).payload == payload
+
+
+@given(position=st.integers(0, 300), letter=st.sampled_from("Aa0_-*~%"))
+def test_no_change_of_a_letter_goes_unnoticed(position: int, letter: str) -> None:
+    payload = {"userId": "u", "vaultKey": "k"}
+    sealed = seal(payload, passwords=PASSWORDS, ttl_s=60, now_ms=1)
+    body = sealed.removesuffix("~2")
+    at = position % len(body)
+    if letter == "~":
+        body = body[:at]  # all that follows a ~ is dropped
+    changed = body[:at] + letter + body[at + 1 :]
+    if changed == body:
+        return
+    with pytest.raises(SealError):
+        unseal(changed + "~2", passwords=PASSWORDS, now_ms=1)
+
+
+@given(value=st.text(max_size=200))
+def test_any_text_is_refused_by_a_reason(value: str) -> None:
+    for text in (value, f"Fe26.2*1*{value}", "*".join(["Fe26.2", "1", *value])):
+        with pytest.raises(SealError):
+            unseal(text, passwords=PASSWORDS, now_ms=1)
+
+
+def test_a_value_that_is_too_long_is_refused_before_any_work() -> None:
+    value = "Fe26.2*" + "1" * MAX_LENGTH
+    with pytest.raises(SealError):
+        unseal(value, passwords=PASSWORDS, now_ms=1)
+
+
+def test_a_percent_encoded_value_is_read() -> None:
+    sealed = seal({"a": 1}, passwords=PASSWORDS, ttl_s=0, now_ms=1)
+    encoded = sealed.replace("*", "%2A").replace("~", "%7E")
+    assert unseal(encoded, passwords=PASSWORDS, now_ms=1).payload == {"a": 1}
+
+
+def test_the_newest_password_seals_whatever_the_order() -> None:
+    both = {"10": "B" * 32, "9": "A" * 32}
+    sealed = seal({}, passwords=both, ttl_s=0, now_ms=1)
+    assert sealed.split("*")[1] == "10"
+
+
+def test_one_password_is_the_map_with_id_1() -> None:
+    assert parse_passwords("x" * 32) == {"1": "x" * 32}
+    both = {"1": "x" * 32, "2": "y" * 32}
+    assert parse_passwords(json.dumps(both)) == both
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["short", '{"1": "short"}', '{"a": "%s"}' % ("x" * 32), "{", "{}", '{"1":2}'],
+)
+def test_an_unusable_password_is_refused_without_being_told(text: str) -> None:
+    with pytest.raises(ValueError, match="password") as caught:
+        parse_passwords(text)
+    assert "short" not in str(caught.value).replace("shorter", "")
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "complex_password_at_least_32_characters_long",
+        "correct-horse-battery-staple-0123456789-alpha",
+        "a" * 64,
+        "change-me-change-me-change-me-change-me",
+    ],
+)
+def test_a_sample_password_looks_weak(sample: str) -> None:
+    assert weakness(sample) is not None
+
+
+def test_random_passwords_look_strong() -> None:
+    source = random.Random(1)  # noqa: S311 - the same samples every time
+    for _ in range(2000):
+        raw = source.randbytes(48)
+        for text in (raw.hex(), base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
+            text = text if isinstance(text, str) else text.decode()
+            assert weakness(text) is None, text
