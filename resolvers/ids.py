@@ -1,0 +1,79 @@
+"""Global ids: what `Node.id` holds, and which upstream's row it stands for.
+
+A global id is the unpadded base64url of `Note:<id>`. Used by the types in `schema/`
+(writing) and by the resolvers (reading). Every id a client sends passes here before it
+reaches a loader: one bad id would fail a whole batch upstream.
+"""
+
+import base64
+import binascii
+from typing import Final, Literal, get_args
+
+from clients.errors import InvalidInputError
+from clients.ids import conduit_id, flux_id
+
+Kind = Literal["Note", "Post", "File", "User", "Viewer"]
+
+KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
+
+
+def global_id(kind: Kind, key: str) -> str:
+    """The id of the row `key` in this graph."""
+    return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).rstrip(b"=").decode()
+
+
+def parse_global_id(value: str, *, field: str = "id") -> tuple[Kind, str]:
+    """Kind and upstream id. Strict: only what `global_id` writes is accepted.
+
+    Raises: InvalidInputError.
+    """
+    kind_name, _, key = _decoded(value).partition(":")
+    kind = KINDS.get(kind_name)
+    if kind is None:
+        raise _malformed(field)
+    key = _checked(kind, key, field)
+    if global_id(kind, key) != value:
+        raise _malformed(field)
+    return kind, key
+
+
+def upstream_id(kind: Kind, value: str, *, field: str = "id") -> str:
+    """The upstream's id out of either a global id of this kind or the id itself.
+
+    Raises: InvalidInputError, also for a global id of another kind.
+    """
+    if ":" not in _decoded(value):
+        return _checked(kind, value, field)
+    found, key = parse_global_id(value, field=field)
+    if found != kind:
+        raise InvalidInputError(
+            f"{field}: a {found} instead of a {kind}",
+            public_message=f"This is the id of a {found}, not of a {kind}.",
+            field=field,
+        )
+    return key
+
+
+def _decoded(value: str) -> str:
+    """The text inside; empty when it is not unpadded base64url of ASCII."""
+    try:
+        raw = base64.b64decode(
+            value.encode("ascii") + b"=" * (-len(value) % 4),
+            altchars=b"-_",
+            validate=True,
+        )
+        return raw.decode("ascii")
+    except (binascii.Error, UnicodeError):
+        return ""
+
+
+def _checked(kind: Kind, key: str, field: str) -> str:
+    return flux_id(key, field=field) if kind == "Note" else conduit_id(key, field=field)
+
+
+def _malformed(field: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"malformed global {field}",
+        public_message="This is not a valid id.",
+        field=field,
+    )

@@ -1,0 +1,289 @@
+"""Every loader of a request in one place: what is loaded by what, by which call.
+
+Made by `resolvers/context.py`, one set per request; nothing is loaded before it is
+asked for. Each batch costs one upstream call, except where its doc string says that
+the upstream has no such call; then its calls run side by side.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from clients.conduit.records import (
+    ConduitFile,
+    ConduitPost,
+    ConduitUser,
+    ConduitViewer,
+)
+from clients.flux.records import FluxNote, NoteConditions
+from clients.keyset import Keyset
+
+from .batching import BatchLoader, K, V, align_many, align_one, each
+from .file_pages import read_file_page
+from .note_pages import NoteList, read_note_page
+from .paging import Page, PageRequest
+from .post_pages import PostConditions, PostList, read_post_page
+
+if TYPE_CHECKING:  # the context holds the loaders, the loaders know the context
+    from .context import RequestContext
+
+FILES_AT_ONCE: Final = 4
+
+
+class ContextLoader(BatchLoader[K, V]):
+    """A loader that calls through the request's clients."""
+
+    def __init__(self, context: "RequestContext") -> None:
+        super().__init__()
+        self.context = context
+
+
+class NoteByIdLoader(ContextLoader[str, FluxNote | None]):
+    """Missing and hidden notes are None."""
+
+    async def load_batch(self, keys: list[str]) -> list[FluxNote | None]:
+        rows = await self.context.flux.notes.by_ids(
+            keys, columns=self.context.selection.note_columns
+        )
+        return align_one(keys, rows, lambda row: row.id)
+
+
+class PostByIdLoader(ContextLoader[str, ConduitPost | None]):
+    """With authors and covers, when the operation asks for any."""
+
+    async def load_batch(self, keys: list[str]) -> list[ConduitPost | None]:
+        rows = await self.context.conduit.posts.by_ids(
+            keys, populate=self.context.selection.post_relations
+        )
+        self.context.loaders.prime_relations(rows)
+        return align_one(keys, rows, lambda row: row.id)
+
+
+class FileByIdLoader(ContextLoader[str, ConduitFile | None]):
+    """What is known of files; no bytes."""
+
+    async def load_batch(self, keys: list[str]) -> list[ConduitFile | None]:
+        rows = await self.context.conduit.storage.by_ids(keys)
+        return align_one(keys, rows, lambda row: row.id)
+
+
+class FileDataByIdLoader(ContextLoader[str, str]):
+    """Contents in base64: one call per file, a few at a time for memory's sake."""
+
+    async def load_batch(self, keys: list[str]) -> list[str | Exception]:
+        turn = asyncio.Semaphore(FILES_AT_ONCE)
+
+        async def read(key: str) -> str:
+            async with turn:
+                return await self.context.conduit.storage.data(key)
+
+        return await each(read(key) for key in keys)
+
+
+class UserByIdLoader(ContextLoader[str, ConduitUser | None]):
+    """What others may see of people."""
+
+    async def load_batch(self, keys: list[str]) -> list[ConduitUser | None]:
+        rows = await self.context.conduit.users.by_ids(keys)
+        return align_one(keys, rows, lambda row: row.id)
+
+
+class ViewerByUserIdLoader(ContextLoader[str, ConduitViewer]):
+    """There is one key: the session's own user id."""
+
+    async def load_batch(self, keys: list[str]) -> list[ConduitViewer]:
+        viewer = await self.context.conduit.viewer()
+        user = ConduitUser(id=viewer.id, username=viewer.username)
+        self.context.loaders.users.prime(viewer.id, user)
+        return [viewer for _ in keys]
+
+
+class NotesByPostIdLoader(ContextLoader[str, list[FluxNote]]):
+    """The newest notes of many posts, one call (flux.md §13); a loader per page."""
+
+    def __init__(
+        self, context: "RequestContext", *, per_post: int, beyond: Keyset | None
+    ) -> None:
+        super().__init__(context)
+        self._per_post = per_post
+        self._beyond = beyond
+
+    async def load_batch(self, keys: list[str]) -> list[list[FluxNote]]:
+        notes = await self.context.flux.notes.by_posts(
+            keys,
+            per_post=self._per_post,
+            beyond=self._beyond,
+            columns=self.context.selection.note_columns | {"post_id"},
+        )
+        for rows in notes.values():
+            self.context.loaders.notes.prime_all({row.id: row for row in rows})
+        return align_many(keys, notes)
+
+
+class NoteCountByPostIdLoader(ContextLoader[str, int]):
+    """How many notes the viewer has about each post."""
+
+    async def load_batch(self, keys: list[str]) -> list[int]:
+        counts = await self.context.flux.notes.counts_by_posts(keys)
+        return [counts.get(key, 0) for key in keys]
+
+
+class NoteCountByConditionsLoader(ContextLoader[NoteConditions, int]):
+    """One call per distinct set of conditions."""
+
+    async def load_batch(self, keys: list[NoteConditions]) -> list[int | Exception]:
+        return await each(self.context.flux.notes.count(key) for key in keys)
+
+
+class NotePageByListLoader(ContextLoader[NoteList, Page[FluxNote]]):
+    """One call per distinct list."""
+
+    async def load_batch(
+        self, keys: list[NoteList]
+    ) -> list[Page[FluxNote] | Exception]:
+        return await each(self._read(key) for key in keys)
+
+    async def _read(self, query: NoteList) -> Page[FluxNote]:
+        loaders = self.context.loaders
+        page = await read_note_page(
+            self.context.flux,
+            query,
+            columns=self.context.selection.note_columns,
+            count=loaders.note_counts.load,
+        )
+        loaders.notes.prime_all({row.id: row for row in page.items})
+        return page
+
+
+class PostPageByListLoader(ContextLoader[PostList, Page[ConduitPost]]):
+    """One call per distinct list: Conduit cannot list for many authors at once."""
+
+    async def load_batch(
+        self, keys: list[PostList]
+    ) -> list[Page[ConduitPost] | Exception]:
+        return await each(self._read(key) for key in keys)
+
+    async def _read(self, query: PostList) -> Page[ConduitPost]:
+        loaders = self.context.loaders
+        page = await read_post_page(
+            self.context.conduit,
+            query,
+            populate=self.context.selection.post_relations,
+            count=loaders.post_counts.load,
+        )
+        loaders.prime_posts(page.items)
+        return page
+
+
+class PostCountByConditionsLoader(ContextLoader[PostConditions, int]):
+    """One call per distinct set of conditions."""
+
+    async def load_batch(self, keys: list[PostConditions]) -> list[int | Exception]:
+        return await each(
+            self.context.conduit.posts.count(
+                author_id=key.author_id, title_contains=key.title_contains
+            )
+            for key in keys
+        )
+
+
+class FilePageByRequestLoader(ContextLoader[PageRequest, Page[ConduitFile]]):
+    """One call per distinct page."""
+
+    async def load_batch(
+        self, keys: list[PageRequest]
+    ) -> list[Page[ConduitFile] | Exception]:
+        return await each(self._read(key) for key in keys)
+
+    async def _read(self, request: PageRequest) -> Page[ConduitFile]:
+        page = await read_file_page(self.context.conduit, request, count=self._count)
+        self.context.loaders.files.prime_all({row.id: row for row in page.items})
+        return page
+
+    async def _count(self) -> int:
+        # The first page comes with the total.
+        first = await self.load(PageRequest(size=0))
+        return await first.total()
+
+
+class Loaders:
+    """The loaders of one request, each made when it is first used."""
+
+    def __init__(self, context: "RequestContext") -> None:
+        self._context = context
+        self._notes_by_post: dict[tuple[int, Keyset | None], NotesByPostIdLoader] = {}
+
+    @cached_property
+    def notes(self) -> NoteByIdLoader:
+        return NoteByIdLoader(self._context)
+
+    @cached_property
+    def posts(self) -> PostByIdLoader:
+        return PostByIdLoader(self._context)
+
+    @cached_property
+    def files(self) -> FileByIdLoader:
+        return FileByIdLoader(self._context)
+
+    @cached_property
+    def file_data(self) -> FileDataByIdLoader:
+        return FileDataByIdLoader(self._context)
+
+    @cached_property
+    def users(self) -> UserByIdLoader:
+        return UserByIdLoader(self._context)
+
+    @cached_property
+    def viewers(self) -> ViewerByUserIdLoader:
+        return ViewerByUserIdLoader(self._context)
+
+    @cached_property
+    def note_pages(self) -> NotePageByListLoader:
+        return NotePageByListLoader(self._context)
+
+    @cached_property
+    def note_counts(self) -> NoteCountByConditionsLoader:
+        return NoteCountByConditionsLoader(self._context)
+
+    @cached_property
+    def note_counts_by_post(self) -> NoteCountByPostIdLoader:
+        return NoteCountByPostIdLoader(self._context)
+
+    @cached_property
+    def post_pages(self) -> PostPageByListLoader:
+        return PostPageByListLoader(self._context)
+
+    @cached_property
+    def post_counts(self) -> PostCountByConditionsLoader:
+        return PostCountByConditionsLoader(self._context)
+
+    @cached_property
+    def file_pages(self) -> FilePageByRequestLoader:
+        return FilePageByRequestLoader(self._context)
+
+    def notes_by_post(
+        self, *, per_post: int, beyond: Keyset | None
+    ) -> NotesByPostIdLoader:
+        """The loader of this page of notes, the same for all posts of the request."""
+        key = (per_post, beyond)
+        loader = self._notes_by_post.get(key)
+        if loader is None:
+            loader = self._notes_by_post[key] = NotesByPostIdLoader(
+                self._context, per_post=per_post, beyond=beyond
+            )
+        return loader
+
+    def prime_posts(self, posts: Iterable[ConduitPost]) -> None:
+        """Keep posts that a list brought, with what came along with them."""
+        rows = list(posts)
+        self.posts.prime_all({row.id: row for row in rows})
+        self.prime_relations(rows)
+
+    def prime_relations(self, posts: Iterable[ConduitPost]) -> None:
+        """Keep the authors and covers that were sent along with posts."""
+        for post in posts:
+            if post.author is not None:
+                self.users.prime(post.author.id, post.author)
+            if post.cover_file is not None:
+                self.files.prime(post.cover_file.id, post.cover_file)

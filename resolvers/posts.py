@@ -1,0 +1,163 @@
+"""Posts: documents of Conduit that every signed-in person may read."""
+
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final
+
+from clients.conduit.posts import PostChanges as PostChanges
+from clients.conduit.records import ConduitPost
+from clients.errors import PermissionDeniedError, UpstreamUnavailableError
+from clients.flux.records import FluxNote
+
+from . import inputs
+from .context import RequestContext
+from .ids import upstream_id
+from .outcomes import look_up
+from .paging import Page
+from .post_pages import PostConditions, PostList
+
+# Conduit's text columns hold no more on PostgreSQL (conduit.md §3).
+MAX_TITLE_LENGTH: Final = 255
+
+
+def get_post(context: RequestContext, post_id: str) -> Awaitable[ConduitPost | None]:
+    """One call for all posts asked for by id, with author and cover if selected."""
+    context.require_viewer()
+    return context.loaders.posts.load(upstream_id("Post", post_id))
+
+
+def get_post_of_note(
+    context: RequestContext, note: FluxNote
+) -> Awaitable[ConduitPost | None]:
+    """One call for the posts of all notes; None when unset, gone or hidden."""
+    return context.loaders.posts.load_if(note.post_id)
+
+
+def list_posts(
+    context: RequestContext, query: PostList
+) -> Awaitable[Page[ConduitPost]]:
+    """One call, with authors and covers if selected; see `read_post_page`."""
+    context.require_viewer()
+    return context.loaders.post_pages.load(query)
+
+
+def conditions(
+    *, author_id: str | None = None, title_contains: str | None = None
+) -> PostConditions:
+    """Checked conditions of a list. Raises: InvalidInputError."""
+    return PostConditions(
+        author_id=author_id and upstream_id("User", author_id, field="authorId"),
+        title_contains=inputs.search(title_contains, field="titleContains"),
+    )
+
+
+async def create_post(
+    context: RequestContext,
+    *,
+    title: str,
+    body: str | None,
+    cover_file_id: str | None,
+    scope: str | None,
+) -> ConduitPost:
+    """One call; one more when a cover is named, which the viewer must be able to read.
+
+    Raises: InvalidInputError, ConflictError, PermissionDeniedError (scope).
+    """
+    viewer_id = context.require_viewer()
+    title, body = _title(title), _body(body)
+    cover = await _readable_file_id(context, cover_file_id)
+    post = await context.conduit.posts.create(
+        title=title,
+        body=body,
+        author_id=viewer_id,
+        cover_file_id=cover,
+        scope=scope,
+    )
+    context.forget()
+    return post
+
+
+async def update_post(
+    context: RequestContext, post_id: str, changes: PostChanges
+) -> ConduitPost:
+    """A fresh read of the post, then one call (two when a field is cleared).
+
+    Raises: NotFoundError, PermissionDeniedError, InvalidInputError.
+    """
+    checked = await _checked_changes(context, changes)
+    key = await _own_post_id(context, post_id)
+    try:
+        post = await context.conduit.posts.update(key, checked)
+    except UpstreamUnavailableError as failure:
+        found = await look_up(failure, partial(context.conduit.posts.get, key))
+        if found is None or not _holds(found, checked):
+            raise
+        post = found
+    context.forget()
+    return post
+
+
+async def delete_post(context: RequestContext, post_id: str) -> str:
+    """A fresh read of the post, then two calls; the upstream's id of what is gone.
+
+    Conduit says Ok also when it deleted nothing, so the client looks again.
+    Raises: NotFoundError, PermissionDeniedError.
+    """
+    key = await _own_post_id(context, post_id)
+    try:
+        await context.conduit.posts.delete(key)
+    except UpstreamUnavailableError as failure:
+        if await look_up(failure, partial(context.conduit.posts.get, key)) is not None:
+            raise
+    context.forget()
+    return key
+
+
+def _holds(post: ConduitPost, changes: PostChanges) -> bool:
+    return all(getattr(post, name) == value for name, value in changes.items())
+
+
+async def _own_post_id(context: RequestContext, post_id: str) -> str:
+    """Conduit lets any signed-in person change anything by default; we do not.
+
+    Raises: NotFoundError, PermissionDeniedError.
+    """
+    viewer_id = context.require_viewer()
+    post = await context.conduit.posts.get(upstream_id("Post", post_id))
+    if context.checks_ownership and post.author_id != viewer_id:
+        raise PermissionDeniedError("the post of another person")
+    return post.id
+
+
+async def _checked_changes(
+    context: RequestContext, changes: PostChanges
+) -> PostChanges:
+    context.require_viewer()
+    checked: PostChanges = {}
+    if "title" in changes:
+        checked["title"] = _title(changes["title"])
+    if "body" in changes:
+        checked["body"] = _body(changes["body"])
+    if "cover_file_id" in changes:
+        cover = await _readable_file_id(context, changes["cover_file_id"])
+        checked["cover_file_id"] = cover
+    return checked
+
+
+def _title(title: str | None) -> str:
+    if not title:
+        raise inputs.refused("title", "A post needs a title.")
+    return inputs.storable(title, field="title", longest=MAX_TITLE_LENGTH)
+
+
+def _body(body: str | None) -> str | None:
+    return None if body is None else inputs.text(body, field="body")
+
+
+async def _readable_file_id(context: RequestContext, file_id: str | None) -> str | None:
+    if file_id is None:
+        return None
+    key = upstream_id("File", file_id, field="coverFileId")
+    if await context.loaders.files.load(key) is None:
+        raise inputs.refused("coverFileId", "There is no such file.")
+    return key

@@ -1,0 +1,51 @@
+"""`Selection`: what the operation asks for, so that upstreams send no more than that.
+
+Made by `schema/documents.py` from the validated document; read when a loader or a page
+is about to call an upstream.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+# The column of `notes` behind each field of the type Note.
+_NOTE_COLUMNS: Final = {
+    "body": "body",
+    "updatedAt": "updated_at",
+    "post": "post_id",
+}
+# Every row needs its id for aligning and its time for cursors.
+_ALWAYS: Final = frozenset({"id", "created_at"})
+
+# Relations of Post that Conduit can send along with it (`populate`, conduit.md §3).
+_POPULATED: Final = frozenset({"author", "coverFile"})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which fields the operation asks of each type, anywhere in it.
+
+    Fragments are followed, `@skip` and `@include` are not looked at. It is the same
+    for the whole operation on purpose: a row found on any way then has every column
+    that any other way may ask for, so loaders can share it.
+    """
+
+    by_type: Mapping[str, frozenset[str]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    def fields(self, type_name: str) -> frozenset[str]:
+        """Names of the fields asked of `type_name`, those of its interfaces too."""
+        return self.by_type.get(type_name, frozenset())
+
+    @property
+    def note_columns(self) -> frozenset[str]:
+        """The columns of `notes` that the operation can show."""
+        asked = self.fields("Note")
+        return _ALWAYS | {_NOTE_COLUMNS[name] for name in asked & _NOTE_COLUMNS.keys()}
+
+    @property
+    def post_relations(self) -> frozenset[str]:
+        """The relations to send along with posts: author, coverFile or neither."""
+        return self.fields("Post") & _POPULATED

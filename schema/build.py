@@ -1,0 +1,81 @@
+"""Query and Mutation composed from the domains, and the schema built of them."""
+
+import strawberry
+from graphql import (
+    GraphQLArgument,
+    GraphQLError,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+)
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from .datetimes import DATE_TIME, DateTime
+from .documents import PreparedDocuments, document_cache
+from .errors import ErrorCodes
+from .files import File, FileMutation, FileQuery
+from .limits import Limits
+from .nodes import NodeQuery
+from .notes import Note, NoteMutation, NoteQuery
+from .posts import Post, PostMutation, PostQuery
+from .problems import HANDLERS, PROBLEMS
+from .users import SessionMutation, User, Viewer, ViewerQuery
+
+DEFAULT_LIMITS = Limits()
+
+
+@strawberry.type(description="What can be read.")
+class Query(FileQuery, PostQuery, NoteQuery, ViewerQuery, NodeQuery):
+    """The read side."""
+
+
+@strawberry.type(description="What can be changed.")
+class Mutation(FileMutation, PostMutation, NoteMutation, SessionMutation):
+    """The write side."""
+
+
+class Graph(strawberry.Schema):
+    """Strawberry's schema, with the logging of failures left to `ErrorCodes`."""
+
+    def process_errors(
+        self,
+        errors: list[GraphQLError],
+        execution_context: ExecutionContext | None = None,
+    ) -> None:
+        """Nothing: strawberry would log what people mistype, with a traceback."""
+
+
+def build_schema(limits: Limits = DEFAULT_LIMITS) -> Graph:
+    """The schema. Parsed documents are kept in a bounded cache of its own."""
+    prepared = document_cache(limits)
+    graph = Graph(
+        query=Query,
+        mutation=Mutation,
+        types=[Note, Post, File, User, Viewer, *PROBLEMS],
+        config=StrawberryConfig(scalar_map={DateTime: DATE_TIME}),
+        # The first encloses the others: it also translates what they raise.
+        extensions=[ErrorCodes, lambda: PreparedDocuments(prepared)],
+        exception_handlers=HANDLERS,
+    )
+    _leave_out_null_defaults(graph._schema)
+    return graph
+
+
+def _leave_out_null_defaults(schema: GraphQLSchema) -> None:
+    """Strawberry shows a Python default of None as `= null`; the contract has none.
+
+    Both mean the same: the method's own default fills in for what is left out.
+    """
+    for kind in schema.type_map.values():
+        inputs: list[GraphQLArgument | GraphQLInputField] = []
+        if isinstance(kind, GraphQLInputObjectType):
+            inputs += kind.fields.values()
+        elif isinstance(kind, GraphQLObjectType):
+            for field in kind.fields.values():
+                inputs += field.args.values()
+        for one in inputs:
+            if one.default_value is None:
+                one.default_value = Undefined

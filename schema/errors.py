@@ -1,0 +1,237 @@
+"""Failures as the client sees them: one table, one extension that applies it.
+
+A failure is raised where it arises and translated here, once. Its class is looked up by
+ancestry, so a new subclass has a code before anybody thinks of it; what is in no row is
+masked. Whatever the upstream said stays in our log: messages are ours.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, cast
+
+from graphql import FieldNode, GraphQLError, GraphQLSyntaxError
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import (
+    CannotGetOperationTypeError,
+    InvalidOperationTypeError,
+)
+from strawberry.types.execution import PreExecutionError
+
+from clients.errors import (
+    ConflictError,
+    InvalidCredentialsError,
+    InvalidInputError,
+    NotAuthenticatedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    UpstreamError,
+    UpstreamMisconfiguredError,
+    UpstreamResponseError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+from resolvers.context import RequestContext
+
+# A page of 100 rows may fail in one field each; more of the same tell nothing.
+MAX_EQUAL_ERRORS: Final = 100
+
+log = logging.getLogger("mainstem.graph")
+
+
+class ErrorCode(StrEnum):
+    """`extensions.code`; documented in docs/errors.md."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    RATE_LIMITED = "RATE_LIMITED"
+    UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
+    UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"
+    UPSTREAM_MISCONFIGURED = "UPSTREAM_MISCONFIGURED"
+    UPSTREAM_BAD_RESPONSE = "UPSTREAM_BAD_RESPONSE"
+    UPSTREAM_ERROR = "UPSTREAM_ERROR"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a class of failures looks. `masked`: only we can mend it, so it is logged."""
+
+    code: ErrorCode
+    message: str
+    masked: bool = False
+
+
+_INTERNAL: Final = Row(
+    ErrorCode.INTERNAL_SERVER_ERROR, "Something went wrong on our side.", masked=True
+)
+
+ROWS: Final[Mapping[type[BaseException], Row]] = {
+    NotAuthenticatedError: Row(ErrorCode.UNAUTHENTICATED, "Sign in first."),
+    InvalidCredentialsError: Row(
+        ErrorCode.UNAUTHENTICATED, "The e-mail address or the password is wrong."
+    ),
+    PermissionDeniedError: Row(ErrorCode.FORBIDDEN, "You may not do this."),
+    NotFoundError: Row(ErrorCode.NOT_FOUND, "This does not exist."),
+    InvalidInputError: Row(ErrorCode.BAD_USER_INPUT, "The input is not valid."),
+    ConflictError: Row(ErrorCode.CONFLICT, "Something like it exists already."),
+    RateLimitedError: Row(
+        ErrorCode.RATE_LIMITED, "Too many requests; try again a little later."
+    ),
+    UpstreamUnavailableError: Row(
+        ErrorCode.UPSTREAM_UNAVAILABLE, "A service behind this field is unavailable."
+    ),
+    UpstreamTimeoutError: Row(
+        ErrorCode.UPSTREAM_TIMEOUT,
+        "A service behind this field did not answer in time.",
+    ),
+    UpstreamMisconfiguredError: Row(
+        ErrorCode.UPSTREAM_MISCONFIGURED,
+        "A service behind this field is not set up rightly.",
+        masked=True,
+    ),
+    UpstreamResponseError: Row(
+        ErrorCode.UPSTREAM_BAD_RESPONSE,
+        "A service behind this field gave an answer that makes no sense.",
+        masked=True,
+    ),
+    UpstreamError: Row(
+        ErrorCode.UPSTREAM_ERROR, "A service behind this field failed.", masked=True
+    ),
+    MissingQueryError: Row(ErrorCode.BAD_USER_INPUT, "There is no query."),
+    CannotGetOperationTypeError: Row(
+        ErrorCode.BAD_USER_INPUT,
+        "operationName must name one of the operations in the document.",
+    ),
+}
+
+
+def row_of(failure: BaseException) -> Row:
+    """The row of the nearest ancestor; what has none is masked."""
+    for ancestor in type(failure).__mro__:
+        if ancestor in ROWS:
+            return ROWS[ancestor]
+    return _INTERNAL
+
+
+class ErrorCodes(SchemaExtension):
+    """Applies the table to every error of an operation."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Translate what the operation raised or answered with.
+
+        Strawberry raises a wrong operation type for the transport to answer (405).
+        """
+        try:
+            yield
+        except InvalidOperationTypeError:
+            raise
+        except Exception as failure:
+            raise self._coded(failure) from failure
+        result = self.execution_context.result
+        if result is not None and result.errors:
+            refused = isinstance(result, PreExecutionError)
+            coded = [self._coded(error, refused=refused) for error in result.errors]
+            result.errors = _bounded(coded)
+
+    def _coded(self, failure: Exception, *, refused: bool = False) -> GraphQLError:
+        if not isinstance(failure, GraphQLError):
+            failure = GraphQLError(str(failure), original_error=failure)
+        cause = _cause(failure)
+        if cause is not None:
+            return self._of_cause(failure, cause)
+        code = (failure.extensions or {}).get("code") or _code_of_graphql(
+            failure, refused
+        )
+        if code == ErrorCode.INTERNAL_SERVER_ERROR:
+            return self._of_cause(failure, failure)
+        return self._error(failure, failure.message, {"code": str(code)})
+
+    def _of_cause(self, error: GraphQLError, cause: Exception) -> GraphQLError:
+        row = row_of(cause)
+        message = row.message
+        extensions: dict[str, object] = {"code": str(row.code)}
+        if isinstance(cause, UpstreamError) and cause.service is not None:
+            extensions["service"] = cause.service
+        if isinstance(cause, RateLimitedError) and cause.retry_after_s is not None:
+            extensions["retryAfterS"] = cause.retry_after_s
+        if isinstance(cause, UpstreamUnavailableError) and cause.outcome_unknown:
+            extensions["outcomeUnknown"] = True
+        if isinstance(cause, InvalidInputError):
+            message = cause.public_message
+            if cause.field is not None:
+                extensions["field"] = cause.field
+        if row.masked:
+            self._log(error, cause)
+        return self._error(error, message, extensions)
+
+    def _error(
+        self, error: GraphQLError, message: str, extensions: Mapping[str, object]
+    ) -> GraphQLError:
+        """A new error: the one in hand may be kept with its document, for others."""
+        context = cast("RequestContext", self.execution_context.context)
+        return GraphQLError(
+            message,
+            nodes=error.nodes,
+            source=error.source,
+            positions=error.positions,
+            path=error.path,
+            extensions={**extensions, "requestId": context.scope.request_id},
+        )
+
+    def _log(self, error: GraphQLError, cause: Exception) -> None:
+        context = cast("RequestContext", self.execution_context.context)
+        path = ".".join(str(key) for key in error.path or ())
+        log.error(
+            "field %s failed in request %s",
+            path or "(none)",
+            context.scope.request_id,
+            exc_info=cause,
+        )
+
+
+def _cause(error: GraphQLError) -> Exception | None:
+    """What was raised beneath graphql-core's own errors; None when it was one."""
+    cause: Exception | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def _code_of_graphql(error: GraphQLError, refused: bool) -> ErrorCode:
+    """The code of an error that graphql-core itself found.
+
+    While executing: without a path it is a variable, with a node that is no field an
+    argument. What is left is an answer that does not fit its type: ours to mend.
+    """
+    if isinstance(error, GraphQLSyntaxError):
+        return ErrorCode.GRAPHQL_PARSE_FAILED
+    if refused:
+        return ErrorCode.GRAPHQL_VALIDATION_FAILED
+    node = error.nodes[0] if error.nodes else None
+    if error.path is None or not isinstance(node, FieldNode):
+        return ErrorCode.BAD_USER_INPUT
+    return ErrorCode.INTERNAL_SERVER_ERROR
+
+
+def _bounded(errors: Iterable[GraphQLError]) -> list[GraphQLError]:
+    """At most a page's worth of failures that differ only in the row."""
+    seen: Counter[object] = Counter()
+    kept = []
+    for error in errors:
+        where = tuple(key for key in error.path or () if isinstance(key, str))
+        likeness = (error.message, where)
+        seen[likeness] += 1
+        if seen[likeness] <= MAX_EQUAL_ERRORS:
+            kept.append(error)
+    return kept

@@ -1,0 +1,105 @@
+"""`BatchLoader`: what is shared stays alive, what is one's own fails alone."""
+
+import asyncio
+
+import pytest
+
+from resolvers.batching import MAX_BATCH, BatchLoader, align_many, align_one, each
+
+
+class Doubler(BatchLoader[int, int]):
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+        self.failure = None
+
+    async def load_batch(self, keys):
+        self.batches.append(keys)
+        await asyncio.sleep(0.01)
+        if self.failure:
+            raise self.failure
+        return [ValueError("odd") if key == 13 else 2 * key for key in keys]
+
+
+async def test_keys_of_one_turn_are_one_batch_and_are_kept():
+    loader = Doubler()
+    assert await asyncio.gather(*[loader.load(n) for n in (1, 2, 1)]) == [2, 4, 2]
+    assert await loader.load(2) == 4
+    assert loader.batches == [[1, 2]]
+
+
+async def test_batches_are_bounded():
+    loader = Doubler()
+    await asyncio.gather(*[loader.load(n) for n in range(20, 20 + 2 * MAX_BATCH + 1)])
+    assert [len(batch) for batch in loader.batches] == [MAX_BATCH, MAX_BATCH, 1]
+
+
+async def test_a_cancelled_waiter_takes_nobody_along():
+    loader = Doubler()
+    impatient = asyncio.ensure_future(loader.load(1))
+    patient = asyncio.ensure_future(loader.load(1))
+    await asyncio.sleep(0.005)
+    impatient.cancel()
+    assert await patient == 2
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    assert await loader.load(1) == 2
+    assert loader.batches == [[1]]
+
+
+async def test_one_bad_key_fails_alone():
+    loader = Doubler()
+    good, bad = await each(loader.load(n) for n in (1, 13))
+    assert good == 2
+    assert isinstance(bad, ValueError)
+
+
+async def test_a_failed_call_fails_every_key_and_is_tried_again_later():
+    loader = Doubler()
+    loader.failure = ConnectionError("down")
+    assert await each(loader.load(n) for n in (1, 2)) == [loader.failure] * 2
+    loader.failure = None
+    assert await loader.load(1) == 2
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(caplog):
+    loader = Doubler()
+    loader.failure = ConnectionError("down")
+    waiting = asyncio.ensure_future(loader.load(1))
+    await asyncio.sleep(0.005)
+    waiting.cancel()
+    await asyncio.sleep(0.02)
+    assert waiting.cancelled()
+    assert caplog.records == []
+
+
+async def test_primed_rows_are_not_fetched():
+    loader = Doubler()
+    loader.prime_all({1: 100, 2: 200})
+    assert await asyncio.gather(loader.load(1), loader.load(2), loader.load(3)) == [
+        100,
+        200,
+        6,
+    ]
+    assert loader.batches == [[3]]
+
+
+async def test_a_relation_that_is_not_set_is_none_without_a_call():
+    loader = Doubler()
+    assert await loader.load_if(None) is None
+    assert await loader.load_if(4) == 8
+    assert loader.batches == [[4]]
+
+
+async def test_each_passes_a_cancellation_on():
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await each([cancelled()])
+
+
+def test_rows_are_aligned_by_key_and_never_by_order():
+    rows = ["c3", "a1"]
+    assert align_one(["a", "b", "c"], rows, lambda row: row[0]) == ["a1", None, "c3"]
+    assert align_many(["a", "b"], {"b": [1, 2]}) == [[], [1, 2]]
