@@ -1,0 +1,97 @@
+"""`python -m server` starts the server; `--check` only tests the connections.
+
+Exit codes: 0 well, 1 a failed check or start, 2 settings at fault.
+"""
+
+import argparse
+import asyncio
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from .app import create_app, create_app_from_env
+from .check import run_check
+from .logs import configure_logging
+from .settings import Settings, SettingsError
+
+BACKLOG = 2048
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="call Redis, Flux and Conduit once"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        _tell_mistakes(error)
+        return 2
+    configure_logging(settings.log_level)
+    if options.check:
+        return asyncio.run(run_check(settings, sys.stdout))
+    return serve(settings)
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal; requests in flight may finish within the bound."""
+    try:
+        listening = _listen(settings)
+    except OSError as error:
+        where = f"{settings.listen.host}:{settings.listen.port}"
+        print(f"Cannot listen on {where}: {error.strerror}", file=sys.stderr)
+        return 1
+    _announce(listening)
+    config = _config(settings)
+    if settings.listen.workers > 1:
+        Multiprocess(config, sockets=[listening]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    several = settings.listen.workers > 1
+    factory = f"{create_app_from_env.__module__}:{create_app_from_env.__name__}"
+    return uvicorn.Config(
+        factory if several else create_app(settings),
+        factory=several,
+        workers=settings.listen.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,  # telemetry.py writes one line per request
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # context.py reads X-Forwarded-For by its own rule
+        timeout_graceful_shutdown=int(settings.listen.shutdown_s),
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.listen.host, settings.listen.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _announce(listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Mainstem listens on http://{shown}:{port}/graphql", flush=True)
+
+
+def _tell_mistakes(error: SettingsError) -> None:
+    print(f"{len(error.mistakes)} settings need attention:", file=sys.stderr)
+    for mistake in error.mistakes:
+        print(f"  {mistake}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Innermost middleware: the request's `Session`, read late and written back.
+
+The cookie is unsealed when somebody first asks for the session, so static pages and
+probes cost nothing. `Set-Cookie` is written when the answer starts and only if the
+session changed; each cookie in a header of its own. A bearer value takes the place of
+all cookies: with `Authorization: Bearer` the cookie is not even looked at.
+"""
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from session.cookie import SessionCookie
+from session.session import Session
+
+from .guard import is_bearer
+
+_KEY = "session"
+
+
+class LateSession:
+    """The session of one request; `read` unseals it at its first call."""
+
+    def __init__(self, cookie: SessionCookie, headers: Headers) -> None:
+        self._cookie = cookie
+        self._headers = headers
+        self._session: Session | None = None
+
+    def read(self) -> Session:
+        if self._session is None:
+            if is_bearer(self._headers):
+                value = self._headers["authorization"].partition(" ")[2].strip()
+                self._session = self._cookie.read_bearer(value)
+            else:
+                cookies = cookie_parser("; ".join(self._headers.getlist("cookie")))
+                self._session = self._cookie.read(cookies)
+        return self._session
+
+    def set_cookie_values(self) -> list[str]:
+        """One for each header; none when the session was not asked for or changed."""
+        return [] if self._session is None else self._cookie.write(self._session)
+
+
+class SessionCookieMiddleware:
+    def __init__(self, app: ASGIApp, *, cookie: SessionCookie) -> None:
+        self._app = app
+        self._cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        late = LateSession(self._cookie, Headers(scope=scope))
+        scope["state"][_KEY] = late
+
+        async def send_with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cookies = [
+                    (b"set-cookie", value.encode("latin-1"))
+                    for value in late.set_cookie_values()
+                ]
+                message = {**message, "headers": [*message["headers"], *cookies]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_cookies)
+
+
+def session_of(scope: Scope) -> Session:
+    late: LateSession = scope["state"][_KEY]
+    return late.read()

@@ -1,0 +1,119 @@
+"""From HTTP to one GraphQL request, or a refusal that says what is wrong.
+
+Pure functions, called by `graphql.py`. Follows the GraphQL-over-HTTP specification:
+POST with a JSON object, GET with query parameters. Lists (batching) are refused: one
+request is one operation, so limits and deadlines mean what they say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import orjson
+
+from .refusals import RefusalCode, RefusalError, bad_request
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    query: str
+    variables: dict[str, object] | None
+    operation_name: str | None
+    extensions: dict[str, object] | None
+
+
+def from_body(content_type: str, body: bytes) -> GraphQLRequest:
+    """Read a POST. Raises: RefusalError 400, 415."""
+    _check_content_type(content_type)
+    if not body.strip():
+        raise bad_request("The body is empty; it must be a JSON object.")
+    try:
+        found: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise bad_request(_why_not_json(body)) from None
+    if isinstance(found, list):
+        raise bad_request("Batching is not supported: send one JSON object.")
+    if not isinstance(found, dict):
+        raise bad_request("The body must be a JSON object.")
+    return _from_parameters(found)
+
+
+def from_query_string(query_string: bytes) -> GraphQLRequest:
+    """Read a GET. Raises: RefusalError 400."""
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=32,
+        )
+    except ValueError:  # UnicodeDecodeError is one
+        raise bad_request("The query string is not valid UTF-8.") from None
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise bad_request("A query parameter is given twice.")
+    parameters: dict[str, object] = dict(pairs)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _json_parameter(name, str(parameters[name]))
+    return _from_parameters(parameters)
+
+
+def _check_content_type(content_type: str) -> None:
+    media_type, _, rest = content_type.partition(";")
+    charset = rest.partition("charset=")[2].strip().strip('"').lower()
+    if media_type.strip().lower() != JSON_TYPE or charset not in ("", "utf-8", "utf8"):
+        raise RefusalError(
+            415,
+            RefusalCode.UNSUPPORTED_MEDIA_TYPE,
+            "Send Content-Type: application/json, in UTF-8.",
+            headers={"accept-post": JSON_TYPE},
+        )
+
+
+def _why_not_json(body: bytes) -> str:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "The body is not valid UTF-8."
+    return "The body is not valid JSON, or it is nested too deeply."
+
+
+def _json_parameter(name: str, text: str) -> object:
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise bad_request(f"The parameter {name!r} is not valid JSON.") from None
+
+
+def _from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
+    query = parameters.get("query")
+    if query is None:
+        raise bad_request("The parameter 'query' is missing.")
+    if not isinstance(query, str) or not query.strip():
+        raise bad_request("The parameter 'query' must be a text that is not empty.")
+    if "\0" in query:
+        raise bad_request("The parameter 'query' holds a NUL character.")
+    operation_name = parameters.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise bad_request("The parameter 'operationName' must be a text or null.")
+    return GraphQLRequest(
+        query=query,
+        variables=_map_parameter(parameters, "variables"),
+        operation_name=operation_name,
+        extensions=_map_parameter(parameters, "extensions"),
+    )
+
+
+def _map_parameter(
+    parameters: Mapping[str, object], name: str
+) -> dict[str, object] | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise bad_request(f"The parameter {name!r} must be an object or null.")
+    return value

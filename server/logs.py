@@ -1,0 +1,57 @@
+"""Logging as one JSON object a line, with secrets blotted out.
+
+Called by `__main__.py` and by each worker. Our own code never logs a token; the blots
+are for what others put into their messages (an upstream's text, a library's repr).
+"""
+
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from .trace import current_request_id
+
+_SECRETS = re.compile(
+    r"Fe26\.2\*[^\s\"']+"  # a sealed session
+    r"|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"  # a JWT
+    r"|(?i:bearer\s+)[^\s\"',]+"
+    r"|(?i:(?:sig|signature|x-amz-signature|x-goog-signature)=)[^\s&\"']+"
+    r"|(?<=://)[^\s/@\"']+(?=@)"  # user and password in an address
+)
+_BLOT = "[removed]"
+
+
+class JSONFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (request_id := current_request_id.get()) is not None:
+            line["requestId"] = request_id
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return blot(orjson.dumps(line, default=str).decode())
+
+
+def blot(text: str) -> str:
+    """The text without what looks like a token, a seal or a signature."""
+    return _SECRETS.sub(_BLOT, text)
+
+
+def configure_logging(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JSONFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # One line per request is ours, and the start is told by __main__.py.
+    for noisy in ("httpx", "httpcore", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

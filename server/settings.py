@@ -1,0 +1,132 @@
+"""The settings: one frozen model, read once at the start.
+
+The only place that reads the environment. `Settings.from_env()` is called by
+`__main__.py` and by the worker processes; tests hand in a mapping. Names are those of
+the Flux and Conduit guides; the list with defaults and meanings is `variables.py`.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from clients.http import HTTPLimits
+
+from .environment import EnvironmentReader, Mistake
+from .session_settings import SessionSettings, read_session
+from .upstream_settings import (
+    ConduitSettings,
+    FluxSettings,
+    StorageSettings,
+    read_ca_bundle,
+    read_conduit,
+    read_flux,
+    read_limits,
+    read_storage,
+)
+
+Environment = Literal["development", "production"]
+
+LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR")
+
+
+class SettingsError(Exception):
+    """The environment is at fault; `mistakes` holds every single mistake."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings:
+    host: str
+    port: int
+    workers: int
+    shutdown_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """What may come in."""
+
+    cors_origins: frozenset[str]
+    max_body_bytes: int
+    body_s: float
+    trusted_proxy_hops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    environment: Environment
+    log_level: str
+    graphiql: bool
+    deadline_s: float
+    listen: ListenSettings
+    guard: GuardSettings
+    flux: FluxSettings
+    conduit: ConduitSettings
+    storage: StorageSettings
+    session: SessionSettings
+    limits: HTTPLimits
+    ca_bundle: Path | None
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read everything. Raises: SettingsError with every mistake found."""
+        read = EnvironmentReader(os.environ if env is None else env)
+        production = (
+            read.choice("ENVIRONMENT", ("development", "production")) == "production"
+        )
+        conduit = read_conduit(read, production=production)
+        settings = cls(
+            environment="production" if production else "development",
+            log_level=read.choice("LOG_LEVEL", LOG_LEVELS),
+            graphiql={"on": True, "off": False, "auto": not production}[
+                read.choice("GRAPHIQL", ("auto", "on", "off"))
+            ],
+            deadline_s=read.seconds("REQUEST_DEADLINE_S", most=300),
+            listen=_listen(read),
+            guard=_guard(read),
+            flux=read_flux(read, production=production),
+            conduit=conduit,
+            storage=read_storage(read, conduit.url),
+            session=read_session(read, production=production),
+            limits=read_limits(read),
+            ca_bundle=read_ca_bundle(read),
+        )
+        if read.mistakes:
+            raise SettingsError(read.mistakes)
+        return settings
+
+
+def _listen(read: EnvironmentReader) -> ListenSettings:
+    return ListenSettings(
+        host=read.required("HOST"),
+        port=read.integer("PORT", least=0, most=65535),
+        workers=read.integer("WORKERS", least=1, most=64),
+        shutdown_s=read.seconds("SHUTDOWN_TIMEOUT_S", most=600),
+    )
+
+
+def _guard(read: EnvironmentReader) -> GuardSettings:
+    origins = read.names("CORS_ORIGINS")
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
+            read.mistake(
+                "CORS_ORIGINS",
+                f"{origin[:80]!r} is not an origin.",
+                "Scheme and lower-case host, and no path: https://app.example.com",
+            )
+    return GuardSettings(
+        cors_origins=frozenset(origins),
+        max_body_bytes=read.integer("MAX_BODY_BYTES", least=1024, most=2**30),
+        body_s=read.seconds("BODY_TIMEOUT_S", most=600),
+        trusted_proxy_hops=read.integer("TRUSTED_PROXY_HOPS", least=0, most=10),
+    )

@@ -1,0 +1,108 @@
+"""Outermost middleware: a request id, one log line per request, the last resort.
+
+The line tells method, path, status, times, the upstream calls and error codes. It
+holds no query string, header, cookie, body or person. An exception that nobody
+caught becomes a 500 under the request id; its text goes to the log only.
+"""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clients.http import CallRecord
+
+from .refusals import RefusalCode, RefusalError, send_refusal
+from .trace import RequestTrace, current_request_id, start_trace
+
+REQUEST_ID_HEADER = "x-request-id"
+_SOUND_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_HEALTH_PREFIX = "/health/"
+
+log = logging.getLogger("mainstem.request")
+
+
+class TelemetryMiddleware:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = start_trace(scope, _request_id(scope))
+        context_token = current_request_id.set(trace.request_id)
+        answer = _Answer(send, trace.request_id)
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            log.exception("unexpected failure")
+            if answer.status is not None:
+                raise  # the head is out: only cutting the connection tells the client
+            await send_refusal(
+                scope,
+                answer.send,
+                RefusalError(
+                    500, RefusalCode.INTERNAL_SERVER_ERROR, "Something went wrong here."
+                ),
+            )
+        finally:
+            _log_request(scope, trace, answer, time.perf_counter() - started)
+            current_request_id.reset(context_token)
+
+
+class _Answer:
+    """Watches the answer go out and puts the request id on it."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._header = (REQUEST_ID_HEADER.encode(), request_id.encode())
+        self.status: int | None = None
+        self.sent_bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], self._header]}
+        elif message["type"] == "http.response.body":
+            self.sent_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's id when it is short and plain, so traces join; else a new one."""
+    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    return given if _SOUND_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _log_request(
+    scope: Scope, trace: RequestTrace, answer: _Answer, duration_s: float
+) -> None:
+    path: str = scope["path"]
+    level = logging.DEBUG if path.startswith(_HEALTH_PREFIX) else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    fields = {
+        "method": scope["method"],
+        "path": path[:200],
+        "status": answer.status,
+        "durationMs": round(duration_s * 1000, 2),
+        "sentBytes": answer.sent_bytes,
+        "operation": trace.operation,
+        "errorCodes": trace.error_codes,
+        "upstreamCalls": [_call(call) for call in trace.calls],
+    }
+    log.log(level, "request", extra={"fields": fields})
+
+
+def _call(call: CallRecord) -> dict[str, object]:
+    return {
+        "service": call.service,
+        "operation": call.operation,
+        "status": call.status,
+        "ms": round(call.duration_s * 1000, 2),
+    }

@@ -1,0 +1,36 @@
+"""What is known of a request while it is served: its id, its upstream calls.
+
+Made by `telemetry.py`, kept in the ASGI scope, filled by the routes, written to the
+log when the answer is out. Holds no token, no cookie, no body, no query string.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from starlette.types import Scope
+
+from clients.http import CallRecord
+
+_KEY = "trace"
+
+# For log lines written deep below, which have no request at hand.
+current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+@dataclass(slots=True)
+class RequestTrace:
+    request_id: str
+    calls: list[CallRecord] = field(default_factory=list)
+    error_codes: list[str] = field(default_factory=list)
+    operation: str | None = None
+
+
+def trace_of(scope: Scope) -> RequestTrace:
+    trace: RequestTrace = scope["state"][_KEY]
+    return trace
+
+
+def start_trace(scope: Scope, request_id: str) -> RequestTrace:
+    trace = RequestTrace(request_id)
+    scope["state"] = {**scope.get("state", {}), _KEY: trace}
+    return trace

@@ -1,0 +1,306 @@
+"""The list of settings: every environment variable that this server reads.
+
+One row per variable, so that the reader (`environment.py`), `.env.example` and
+`docs/configuration.md` cannot disagree: tests compare all three with this list.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One setting as the operator sees it.
+
+    `default` is the text that counts when nothing is set; None means that nothing is
+    assumed, and `meaning` says what then happens.
+    """
+
+    name: str
+    meaning: str
+    example: str
+    default: str | None = None
+    aliases: tuple[str, ...] = ()
+    secret: bool = False
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        name="ENVIRONMENT",
+        default="development",
+        meaning="`development` or `production`. Production wants HTTPS cookies and "
+        "random-looking secrets, and turns GraphiQL off.",
+        example="production",
+    ),
+    Variable(
+        name="HOST",
+        default="127.0.0.1",
+        meaning="Address to listen on; 0.0.0.0 listens on all.",
+        # A container must listen on all addresses.
+        example="0.0.0.0",  # noqa: S104
+    ),
+    Variable(
+        name="PORT",
+        default="8000",
+        meaning="Port to listen on; 0 takes a free one and prints it.",
+        example="8000",
+    ),
+    Variable(
+        name="WORKERS",
+        default="1",
+        meaning="Server processes. Sessions are safe with any number.",
+        example="2",
+    ),
+    Variable(
+        name="SHUTDOWN_TIMEOUT_S",
+        default="20",
+        meaning="How long requests in flight may finish after SIGTERM, in seconds.",
+        example="20",
+    ),
+    Variable(
+        name="LOG_LEVEL",
+        default="INFO",
+        meaning="`DEBUG`, `INFO`, `WARNING` or `ERROR`. Logs are one JSON object a "
+        "line on standard error.",
+        example="INFO",
+    ),
+    Variable(
+        name="GRAPHIQL",
+        default="auto",
+        meaning="`on`, `off`, or `auto`: on in development, off in production.",
+        example="auto",
+    ),
+    Variable(
+        name="CORS_ORIGINS",
+        default="",
+        meaning="Origins, beside this server's own, whose pages may call it with the "
+        "session cookie. Comma-separated; no wildcard.",
+        example="https://app.example.com,https://admin.example.com",
+    ),
+    Variable(
+        name="TRUSTED_PROXY_HOPS",
+        default="0",
+        meaning="How many reverse proxies of yours stand in front. 0 ignores "
+        "X-Forwarded-For; n takes the n-th address from its right.",
+        example="1",
+    ),
+    Variable(
+        name="MAX_BODY_BYTES",
+        default="1048576",
+        meaning="Largest request body; a larger one is refused with 413 while it "
+        "arrives.",
+        example="1048576",
+    ),
+    Variable(
+        name="BODY_TIMEOUT_S",
+        default="10",
+        meaning="How long a request body may take to arrive, in seconds; then 408.",
+        example="10",
+    ),
+    Variable(
+        name="REQUEST_DEADLINE_S",
+        default="15",
+        meaning="Time for one GraphQL operation, in seconds. Upstream calls get what "
+        "is left of it; fields that miss it are null with UPSTREAM_TIMEOUT.",
+        example="15",
+    ),
+    Variable(
+        name="FLUX_URL",
+        aliases=("NEXT_PUBLIC_FLUX_URL",),
+        meaning="Service URL of the Flux project. Without it, slug and hash are read "
+        "from flux.json.",
+        example="https://api--bloom-atelier--0a1b2c3.vsl-base.com",
+    ),
+    Variable(
+        name="FLUX_CONFIG",
+        default="flux.json",
+        meaning="Path of flux.json, read only when no Flux URL is set.",
+        example="flux.json",
+    ),
+    Variable(
+        name="FLUX_BASE_DOMAIN",
+        default="vsl-base.com",
+        meaning="Domain under which slug and hash of flux.json are looked up.",
+        example="vsl-base.com",
+    ),
+    Variable(
+        name="FLUX_POSTGREST_SCHEMA",
+        meaning="Schema named in the profile headers. Needed for dedicated projects "
+        "and direct PostgREST; harmless behind the gateway.",
+        example="t_5ecfa3ab72d1_api",
+    ),
+    Variable(
+        name="FLUX_JWT_SECRET",
+        aliases=("FLUX_GATEWAY_JWT_SECRET",),
+        secret=True,
+        meaning="The project's JWT secret. With it each person gets a Flux token of "
+        "their own, five minutes long; without it Flux is asked without a token.",
+        example="<flux project credentials>",
+    ),
+    Variable(
+        name="FLUX_TOKEN_SOURCE",
+        default="auto",
+        meaning="`mint`: a token made for each person with FLUX_JWT_SECRET; `vault`: "
+        "the `fluxToken` of the vault entry; `none`; `auto`: mint when the secret is "
+        "set, else none.",
+        example="auto",
+    ),
+    Variable(
+        name="FLUX_JWT_ROLE",
+        default="authenticated",
+        meaning="`role` claim of those tokens. The gateway ignores it, a dedicated "
+        "project uses it.",
+        example="authenticated",
+    ),
+    Variable(
+        name="CLIENT_BASE_URL",
+        meaning="Base URL of Conduit's client API (its router, usually port 3000), "
+        "never of the Admin API (3030). Required.",
+        example="http://localhost:3000",
+    ),
+    Variable(
+        name="CONDUIT_CLIENT_ID",
+        meaning="`clientid` header, when Conduit's client validation is on.",
+        example="<client id>",
+    ),
+    Variable(
+        name="CONDUIT_CLIENT_SECRET",
+        secret=True,
+        meaning="`clientsecret` header that goes with it.",
+        example="<client secret>",
+    ),
+    Variable(
+        name="STORAGE_HOSTS",
+        meaning="Hosts (`host` or `host:port`, comma-separated) that file bytes may "
+        "be fetched from. Without it: the host of CLIENT_BASE_URL, ports of "
+        "Conduit's local provider (3100) and of the sandbox (8103).",
+        example="files.example.com,localhost:3100",
+    ),
+    Variable(
+        name="STORAGE_REWRITE",
+        default="",
+        meaning="Where a storage address that only Conduit can reach is really to be "
+        "found: `host:port=http://host:port`, comma-separated.",
+        example="localhost:3100=http://conduit-storage:3100",
+    ),
+    Variable(
+        name="REDIS_URL",
+        default="redis://127.0.0.1:6379/0",
+        secret=True,
+        meaning="Redis or Valkey that holds the token vault: `redis://`, `rediss://` "
+        "(TLS), `unix://`, or with `+sentinel` or `+cluster` after the scheme.",
+        example="redis://127.0.0.1:6379/0",
+    ),
+    Variable(
+        name="SESSION_SECRET",
+        secret=True,
+        meaning="Password of the session cookie, at least 32 characters, the same as "
+        'in the Next.js application; or a JSON map `{"1": "old", "2": "new"}` for '
+        "rotation. Required.",
+        example="<openssl rand -base64 48>",
+    ),
+    Variable(
+        name="SESSION_COOKIE_DOMAIN",
+        meaning="Domain of the cookie, to share it between subdomains. Without it the "
+        "cookie belongs to this host alone.",
+        example="example.com",
+    ),
+    Variable(
+        name="SESSION_TTL_S",
+        default="1209600",
+        meaning="Life of the session cookie, in seconds (14 days).",
+        example="1209600",
+    ),
+    Variable(
+        name="SESSION_IDLE_S",
+        default="604800",
+        meaning="A session unused for so long ends, in seconds (7 days, as Conduit's "
+        "refresh token). It is the life of its vault entry.",
+        example="604800",
+    ),
+    Variable(
+        name="SESSION_ABSOLUTE_S",
+        default="2592000",
+        meaning="A session ends so long after sign-in, used or not, in seconds "
+        "(30 days).",
+        example="2592000",
+    ),
+    Variable(
+        name="CONDUIT_SESSIONS",
+        default="single",
+        meaning="`single` if Conduit keeps one session per person (its default): all "
+        "devices then share the newest tokens. `multiple` if it keeps several.",
+        example="single",
+    ),
+    Variable(
+        name="SIGN_IN_PER_ADDRESS",
+        default="25",
+        meaning="Sign-ins that one address may try in 15 minutes; below the 30 after "
+        "which Conduit refuses.",
+        example="25",
+    ),
+    Variable(
+        name="SIGN_IN_PER_ACCOUNT",
+        default="10",
+        meaning="Sign-ins that may be tried for one account in 15 minutes.",
+        example="10",
+    ),
+    Variable(
+        name="VAULT_ENCRYPTION",
+        default="off",
+        meaning="`off`: plain JSON, which the Next.js application can read; "
+        "`read-both`: written encrypted, read either way; `required`.",
+        example="off",
+    ),
+    Variable(
+        name="VAULT_ENCRYPTION_KEYS",
+        secret=True,
+        meaning="JSON map from key number to 32 bytes in base64; the highest number "
+        "encrypts.",
+        example='{"1": "<openssl rand -base64 32>"}',
+    ),
+    Variable(
+        name="CA_BUNDLE",
+        meaning="PEM file of private certificate authorities, trusted beside the "
+        "public ones.",
+        example="/etc/ssl/private-ca.pem",
+    ),
+    Variable(
+        name="UPSTREAM_CONNECT_TIMEOUT_S",
+        default="2",
+        meaning="Time to connect to an upstream, in seconds.",
+        example="2",
+    ),
+    Variable(
+        name="UPSTREAM_READ_TIMEOUT_S",
+        default="9",
+        meaning="Longest silence while an upstream answers, in seconds. Flux itself "
+        "gives up after 8.",
+        example="9",
+    ),
+    Variable(
+        name="UPSTREAM_TIMEOUT_S",
+        default="10",
+        meaning="Time for one upstream call as a whole, in seconds.",
+        example="10",
+    ),
+    Variable(
+        name="UPSTREAM_KEEPALIVE_S",
+        default="4",
+        meaning="How long an idle connection is kept, in seconds; below the "
+        "upstreams' own 5.",
+        example="4",
+    ),
+    Variable(
+        name="UPSTREAM_MAX_CONNECTIONS",
+        default="50",
+        meaning="Connections to each upstream, per process.",
+        example="50",
+    ),
+    Variable(
+        name="UPSTREAM_MAX_RESPONSE_BYTES",
+        default="16777216",
+        meaning="Largest answer of an upstream that is read; file bytes are streamed "
+        "and not counted.",
+        example="16777216",
+    ),
+)

@@ -1,0 +1,38 @@
+"""Whose address counts when proxies stand in front."""
+
+import pytest
+from starlette.types import Scope
+
+from server.context import client_address
+
+
+def scope(*forwarded: str, peer: str = "10.0.0.9") -> Scope:
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+    return {"type": "http", "client": (peer, 1), "headers": headers}
+
+
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "expected"),
+    [
+        (0, ("1.1.1.1",), "10.0.0.9"),
+        (1, (), "10.0.0.9"),
+        (1, ("1.1.1.1",), "1.1.1.1"),
+        (1, ("6.6.6.6, 1.1.1.1",), "1.1.1.1"),
+        (1, ("6.6.6.6", "1.1.1.1"), "1.1.1.1"),
+        (2, ("6.6.6.6, 1.1.1.1, 10.0.0.8",), "1.1.1.1"),
+        (2, ("1.1.1.1",), "10.0.0.9"),
+    ],
+)
+def test_only_what_our_own_proxies_appended_is_believed(
+    hops: int, forwarded: tuple[str, ...], expected: str
+) -> None:
+    assert client_address(scope(*forwarded), hops) == expected
+
+
+def test_a_connection_without_an_address_has_none() -> None:
+    assert client_address({"type": "http", "client": None, "headers": []}, 0) is None
+
+
+@pytest.mark.parametrize("forged", ["nonsense", "1.1.1.1\r\nX: y", "", "unknown"])
+def test_what_is_no_address_is_not_passed_on(forged: str) -> None:
+    assert client_address(scope(f"{forged}"), 1) == "10.0.0.9"
