@@ -1,0 +1,54 @@
+# Two commands are enough: `make run` starts everything, `make test` tests it.
+# Each sets up what it needs first (a virtual environment in .venv, by hash).
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help run test check format schema bench profile clean
+
+help: ## what can be called here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "mainstem needs Python 3.11 or newer with venv and pip"; exit 1; }
+	@echo "==> setting up .venv with $$($(PYTHON) --version) (once; about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $(READY)
+
+run: $(READY) ## start the sandbox and the server, with demo data
+	@exec $(BIN)/python -m sandbox
+
+test: $(READY) ## run the tests
+	@echo "==> tests"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## format, lint, types, import contracts
+	@echo "==> format and lint"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@echo "==> types"
+	@$(BIN)/mypy
+	@echo "==> import contracts"
+	@$(BIN)/lint-imports
+
+format: $(READY) ## format and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+schema: $(READY) ## print the SDL into schema/schema.graphql
+	@$(BIN)/python -m schema > schema/schema.graphql.new
+	@mv schema/schema.graphql.new schema/schema.graphql
+
+bench: $(READY) ## calls and CPU per operation beside a plain server
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+profile: $(READY) ## where the server's time goes under load, by layer
+	@$(BIN)/python -m benchmarks.profile $(ARGS)
+
+clean: ## remove what the other commands made
+	@rm -rf .venv .build .mypy_cache .ruff_cache .pytest_cache .hypothesis

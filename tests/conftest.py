@@ -1,0 +1,91 @@
+"""Fixtures for the whole project: the sandbox, the app over it, a signed-in caller.
+
+The sandbox runs once for all tests, as its own process with real sockets; the app runs
+in the test's process, over ASGI, with its real settings, pools and vault.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from harness import ROOT, Caller, Sandbox, caller_of, running_app, wait_for
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With FAIL_ON_SKIP=1 (CI), a skipped test fails the run."""
+    if os.environ.get("FAIL_ON_SKIP") != "1" or exitstatus != 0:
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped:
+        reporter.write_line(f"FAIL_ON_SKIP: {len(skipped)} tests were skipped")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    ready = tmp_path_factory.mktemp("sandbox") / "ready.json"
+    command = [sys.executable, "-m", "sandbox", "--upstreams-only", "--unlimited"]
+    command += ["--flux-port", "0", "--conduit-port", "0", "--files-port", "0"]
+    command += ["--admin-port", "0"]
+    with subprocess.Popen([*command, "--ready-file", str(ready)], cwd=ROOT) as process:
+        try:
+            wait_for(ready, process)
+            with httpx.Client(trust_env=False) as http:
+                yield Sandbox(**json.loads(ready.read_text()), http=http)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The sandbox with no session, nothing counted and no fault in force."""
+    running_sandbox.heal()
+    running_sandbox.forget()
+    with redis.Redis.from_url(running_sandbox.redis) as vault:
+        vault.flushall()
+    yield running_sandbox
+    running_sandbox.heal()
+
+
+@pytest.fixture
+async def app(sandbox: Sandbox) -> AsyncIterator[Any]:
+    async with running_app(sandbox.environment) as app:
+        yield app
+
+
+@pytest.fixture
+async def anonymous(app: Any) -> AsyncIterator[Caller]:
+    async with caller_of(app) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def first(app: Any, sandbox: Sandbox) -> AsyncIterator[Caller]:
+    """Signed in as first@example.com; the sign-in's own calls are forgotten."""
+    async with caller_of(app) as caller:
+        await caller.sign_in("first")
+        sandbox.forget()
+        yield caller
+
+
+@pytest.fixture
+async def second(app: Any, sandbox: Sandbox) -> AsyncIterator[Caller]:
+    """Signed in as second@example.com."""
+    async with caller_of(app) as caller:
+        await caller.sign_in("second")
+        sandbox.forget()
+        yield caller
