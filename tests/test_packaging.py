@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("schema", "resolvers", "session", "clients", "server", "sandbox")
+PACKAGES = (
+    "schema",
+    "resolvers",
+    "session",
+    "clients",
+    "server",
+    "provision",
+    "sandbox",
+    "benchmarks",
+)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
