@@ -1,0 +1,144 @@
+"""Recognises the resolvers that strawberry wraps, so that they can be called directly.
+
+strawberry gives every field of its schema a resolver of its own: for an attribute one
+that reads it, for a method one that converts the arguments, builds an Info and looks
+after extensions and exception handlers. Where none of that can matter the plan reads
+the attribute, or calls the method, itself. Whatever is not recognised beyond doubt
+keeps the wrapper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from graphql import GraphQLSchema
+from strawberry.schema import Schema
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from .batch import BATCH
+from .info import LazyInfo
+from .level import Level
+from .plan import Arguments, Field, Value
+from .run import Run
+
+DEFINITION = "strawberry-definition"
+WRAPPERS = "strawberry.schema.schema_converter"
+
+
+def strawberry_fields(schema: GraphQLSchema) -> StrawberryFields | None:
+    """The recogniser for a schema that strawberry made; None for any other."""
+    owner = getattr(schema, "_strawberry_schema", None)
+    return StrawberryFields(owner) if isinstance(owner, Schema) else None
+
+
+class StrawberryFields:
+    """Knows one strawberry schema."""
+
+    def __init__(self, owner: Schema) -> None:
+        self.converter = owner.schema_converter
+        self.info_class: Callable[..., Any] = owner.config.info_class
+
+    def claim(self, field: Field, serial: bool) -> bool:
+        """Decide where the values of a field come from; False if we cannot say."""
+        definition = (field.definition.extensions or {}).get(DEFINITION)
+        if not isinstance(definition, StrawberryField) or not self.is_bare(
+            field, definition
+        ):
+            return False
+        resolver = definition.base_resolver
+        if resolver is None:
+            if serial or definition.default_resolver is not getattr:
+                return False
+            field.attribute = definition.python_name
+            return True
+        marks: dict[Any, Any] = {**definition.metadata, **field.definition.extensions}
+        batch = marks.get(BATCH)
+        if batch is not None:
+            self.convert(field, definition)
+            field.batch = partial(self.call_batch, batch, definition)
+            return True
+        if not field.share_arguments:
+            return False  # input objects: strawberry makes new ones for each call
+        self.convert(field, definition)
+        field.call = self.direct_call(definition)
+        return True
+
+    def is_bare(self, field: Field, definition: StrawberryField) -> bool:
+        """Whether strawberry's wrapper does no more than convert and call."""
+        resolve = field.definition.resolve
+        return (
+            getattr(resolve, "__module__", None) == WRAPPERS
+            and type(definition).get_result is StrawberryField.get_result
+            and not definition.extensions
+            and not definition.is_subscription
+            and not self.converter._get_field_exception_handlers(definition)
+        )
+
+    def convert(self, field: Field, definition: StrawberryField) -> None:
+        """Let the arguments of a field be strawberry's: Python names, enums, inputs."""
+        coerced = field.arguments
+        if not definition.arguments:
+            return
+        registry, config = self.converter.scalar_registry, self.converter.config
+
+        def converted(arguments: Arguments) -> Arguments:
+            return convert_arguments(arguments, definition.arguments, registry, config)
+
+        if field.constants is not None:
+            field.constants = converted(field.constants)
+        else:
+            field.arguments = lambda run: converted(coerced(run))
+
+    def call_batch(
+        self,
+        batch: Callable[..., Value],
+        definition: StrawberryField,
+        run: Run,
+        field: Field,
+        level: Level,
+        sources: Sequence[Value],
+        arguments: Arguments,
+    ) -> Value:
+        """Call a batched field; its Info has the path of the first row."""
+        raw = LazyInfo(run, field, level, level.alive()[0])
+        info = self.info_class(_raw_info=raw, _field=definition)
+        return batch(sources, info, **arguments)
+
+    def direct_call(self, definition: StrawberryField) -> Callable[..., Value]:
+        """Calls the resolver function with what it asks for."""
+        resolver = definition.base_resolver
+        assert resolver is not None  # noqa: S101 (the caller looked)
+        function = cast(Callable[..., Value], resolver.wrapped_func)
+        info_name = resolver.info_parameter and resolver.info_parameter.name
+        wants_self = resolver.self_parameter is not None
+        named = {
+            parameter.name
+            for parameter in (resolver.root_parameter, resolver.parent_parameter)
+            if parameter is not None
+        }
+        info_class = self.info_class
+        if wants_self and not (named or info_name or definition.arguments):
+            return lambda _run, _field, _level, _row, source, _arguments: function(
+                source
+            )
+
+        def call(
+            run: Run,
+            field: Field,
+            level: Level,
+            row: int,
+            source: Value,
+            arguments: Arguments,
+        ) -> Value:
+            given = dict(arguments)
+            for name in named:
+                given[name] = source
+            if info_name:
+                raw = LazyInfo(run, field, level, row)
+                given[info_name] = info_class(_raw_info=raw, _field=definition)
+            return function(source, **given) if wants_self else function(**given)
+
+        return call

@@ -1,0 +1,249 @@
+"""What an execution is waiting for.
+
+A `Wait` stands for the awaitables that one field of one level gave, one for each
+position or one for the whole level. It wakes the run when the last one is done; where
+a failure would turn an ancestor null also when one fails, so that what is pending
+below that ancestor is cancelled early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, TypeAlias
+
+from .leaf import dispose
+from .level import Level
+from .plan import Field, Slot, Value
+
+if TYPE_CHECKING:
+    from .run import Run
+
+# Gets the rows, their slots (None: all are the field itself) and the values.
+Then: TypeAlias = Callable[[Sequence[int], Sequence[Slot] | None, list[Value]], None]
+
+
+class Wait:
+    """Awaitables at positions of one field; `then` gets what they came to.
+
+    The positions are ascending. `then` gets those that still exist and have a value;
+    failures have been reported before.
+    """
+
+    __slots__ = (
+        "at",
+        "dropped",
+        "field",
+        "left",
+        "level",
+        "rows",
+        "run",
+        "slots",
+        "started",
+        "then",
+        "values",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        level: Level,
+        field: Field,
+        rows: Sequence[int],
+        slots: Sequence[Slot] | None,
+        values: list[Value],
+        then: Then,
+    ) -> None:
+        self.run = run
+        self.level = level
+        self.field = field
+        self.rows = rows
+        self.slots = slots
+        self.values = values
+        self.then = then
+        self.started = False
+        self.left = len(values)
+        self.at = 0
+        self.dropped: set[int] = set()
+        level.waits.append(self)
+        run.active[self] = None
+        run.fresh.append(self)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin all of them, each in a task of its own unless it is a future."""
+        self.started = True
+        values = self.values
+        for n, value in enumerate(values):
+            if value.__class__ is asyncio.Future:
+                continue
+            if n not in self.dropped:
+                if iscoroutine(value):
+                    values[n] = loop.create_task(value)
+                elif not isinstance(value, asyncio.Future):
+                    values[n] = as_future(value, loop)
+        if len(values) > 1 and self.slots is None and self.field.nullable[0]:
+            self.advance(None)
+            return
+        for n, future in enumerate(values):
+            if n not in self.dropped:
+                future.add_done_callback(self.ended)
+
+    def advance(self, _future: object) -> None:
+        """Look for one that is pending still; a failure can wait for the others."""
+        values = self.values
+        for n in range(self.at, len(values)):
+            future = values[n]
+            if n not in self.dropped and not future.done():
+                self.at = n
+                future.add_done_callback(self.advance)
+                return
+        self.left = 0
+        self.run.wake(self)
+
+    def ended(self, future: asyncio.Future[Value]) -> None:
+        """One is done; a failure is reported at once."""
+        self.left -= 1
+        if self.left == 0 or future.cancelled() or future.exception() is not None:
+            self.run.wake(self)
+
+    def settle(self) -> None:
+        """Report what failed; if nothing is pending, go on with the values.
+
+        Raises: CancelledError, KeyboardInterrupt … of an awaitable that nobody dropped.
+        """
+        if self not in self.run.active:
+            return  # woken more than once
+        if self.left == 0 and not self.dropped:
+            try:
+                results = [future.result() for future in self.values]
+            except BaseException:
+                self.report_failures()
+            else:
+                self.remove()
+                self.then(self.rows, self.slots, results)
+                return
+        else:
+            self.report_failures()
+        if self.left == 0:
+            self.finish()
+
+    def report_failures(self) -> None:
+        """Report those that failed since the last time."""
+        for n, future in enumerate(self.values):
+            if (
+                n not in self.dropped
+                and future.done()
+                and (future.cancelled() or future.exception() is not None)
+            ):
+                self.dropped.add(n)
+                self.report(n)
+
+    def finish(self) -> None:
+        """Hand over the values of the positions that are left."""
+        self.remove()
+        kept = [n for n in range(len(self.values)) if n not in self.dropped]
+        self.then(
+            [self.rows[n] for n in kept],
+            self.slots and [self.slots[n] for n in kept],
+            [self.values[n].result() for n in kept],
+        )
+
+    def remove(self) -> None:
+        """It is over."""
+        del self.run.active[self]
+        self.level.waits.remove(self)
+
+    def report(self, n: int) -> None:
+        """The awaitable at position n failed."""
+        slot = self.slots[n] if self.slots else ()
+        error = failure(self.values[n])
+        self.run.fail(error, self.level, self.rows[n], self.field, slot)
+
+    def drop(self, row: int, slot: Slot = ()) -> None:
+        """The row, or the list at this slot, became null: nobody needs its values."""
+        lo = bisect_left(self.rows, row)
+        for n in range(lo, bisect_right(self.rows, row, lo)):
+            at = self.slots[n] if self.slots else ()
+            if n not in self.dropped and at[: len(slot)] == slot:
+                self.cancel(n)
+
+    def cancel(self, n: int) -> None:
+        """Cancel one, unless a position that still exists waits for the same future."""
+        self.dropped.add(n)
+        value = self.values[n]
+        if isinstance(value, asyncio.Future):
+            if isinstance(value, asyncio.Task) or not self.run.wants(value):
+                value.cancel()
+            value.add_done_callback(retrieve)
+        else:
+            dispose(value)
+        if not self.started:  # there is no callback to come
+            self.left -= 1
+            if self.left == 0:
+                self.run.fresh.remove(self)
+                self.remove()
+
+    def abandon(self) -> list[asyncio.Future[Value]]:
+        """Cancel everything; the futures that have yet to end."""
+        pending: list[asyncio.Future[Value]] = []
+        for value in self.values:
+            if isinstance(value, asyncio.Future):
+                value.add_done_callback(retrieve)
+                if value.cancel():
+                    pending.append(value)
+            else:
+                dispose(value)
+        return pending
+
+
+class BatchWait(Wait):
+    """One awaitable for many rows: cancelled when the last of them is dead."""
+
+    __slots__ = ()
+
+    def report(self, n: int) -> None:
+        """The failure of a batch is the failure of each of its rows."""
+        error = failure(self.values[n])
+        for row in self.rows:
+            self.run.fail(error, self.level, row, self.field, ())
+
+    def finish(self) -> None:
+        """There is no answer."""
+        self.remove()
+
+    def drop(self, row: int, slot: Slot = ()) -> None:
+        """Cancel when no row is left that wants it."""
+        outs = self.level.outs
+        if not self.dropped and all(outs[r] is None for r in self.rows):
+            self.cancel(0)
+
+
+def failure(future: asyncio.Future[Value]) -> Exception:
+    """The error that a future ended with.
+
+    Raises: what it ended with, if that is not an error of a field.
+    """
+    if future.cancelled():
+        raise asyncio.CancelledError
+    error = future.exception()
+    if isinstance(error, Exception):
+        return error
+    raise error or RuntimeError("the future has a value")
+
+
+def retrieve(future: asyncio.Future[Value]) -> None:
+    """Nobody wants the outcome; say so, or asyncio logs that it was not retrieved."""
+    if not future.cancelled() and future.exception() is None:
+        dispose(future.result())
+
+
+def as_future(value: Value, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Value]:
+    """A future of any awaitable; a failed one if it only looks like an awaitable."""
+    try:
+        return asyncio.ensure_future(value, loop=loop)
+    except TypeError as error:
+        future: asyncio.Future[Value] = loop.create_future()
+        future.set_exception(error)
+        return future

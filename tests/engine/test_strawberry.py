@@ -1,0 +1,222 @@
+"""Plans over strawberry schemas: same answers as strawberry's own executor."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import ExecutionResult, execute, parse, validate
+from graphql.pyutils import is_awaitable
+from strawberry.extensions import FieldExtension
+from strawberry.permission import BasePermission
+
+from engine import Engine, Plan, batched, compiled_executor
+
+
+@strawberry.enum
+class Case(enum.Enum):
+    UPPER = "upper"
+    LOWER = "lower"
+
+
+class Upper(FieldExtension):
+    def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
+        return next_(source, info, **kwargs).upper()
+
+
+class Denied(BasePermission):
+    message = "not for you"
+
+    def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        return bool(source.id == "1")
+
+
+@strawberry.interface
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.input
+class Shape:
+    suffix: str = "!"
+    parts: list[str] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class User(Node):
+    name: str
+
+
+@strawberry.type
+class Post(Node):
+    title: str
+    some_tags: list[str]
+    author_id: strawberry.Private[int]
+
+    @strawberry.field
+    def shout(self, letter_case: Case = Case.UPPER, times: int = 1) -> str:
+        text = self.title.upper() if letter_case is Case.UPPER else self.title.lower()
+        return text * times
+
+    @strawberry.field
+    async def where(self, info: strawberry.Info) -> str:
+        await asyncio.sleep(0)
+        names = sorted(f.name for f in info.selected_fields)
+        return f"{info.path.as_list()} {info.field_name} {names} {info.variable_values}"
+
+    @strawberry.field(extensions=[Upper()])
+    def loud(self, shape: Shape) -> str:
+        shape.parts.append(self.title)  # each call must have an input of its own
+        return "".join(shape.parts) + shape.suffix
+
+    @strawberry.field(permission_classes=[Denied])
+    def secret(self) -> str | None:
+        return "s"
+
+    @batched
+    async def author(
+        posts: list[Post],  # noqa: N805 (all of a level)
+        info: strawberry.Info,
+        letter_case: Case = Case.LOWER,
+    ) -> list[User | None]:
+        info.context.append([post.id for post in posts])
+        await asyncio.sleep(0)
+        found: list[Any] = [
+            User(id=strawberry.ID(f"u{post.author_id}"), name=letter_case.value)
+            if post.author_id
+            else None
+            for post in posts
+        ]
+        return [
+            ValueError("bad") if p.author_id == 2 else u
+            for p, u in zip(posts, found, strict=True)
+        ]
+
+    @batched(permission_classes=[Denied])
+    def guarded(posts: list[Post]) -> list[str | None]:  # noqa: N805
+        return [post.title for post in posts]
+
+
+def make(n: int) -> list[Post]:
+    return [
+        Post(id=strawberry.ID(str(i)), title=f"t{i}", some_tags=["x"], author_id=i)
+        for i in range(n)
+    ]
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def posts(self, first: int = 4) -> list[Post]:
+        return make(first)
+
+    @strawberry.field
+    def nodes(self) -> list[Node]:
+        return [*make(2), User(id=strawberry.ID("u"), name="n")]
+
+    @strawberry.field
+    def either(self) -> list[Post | User]:
+        return [*make(1), User(id=strawberry.ID("u"), name="n")]
+
+
+SCHEMA = strawberry.Schema(Query)
+DOCUMENTS = [
+    "{ posts { id title someTags __typename } }",
+    "{ posts { a: shout b: shout(letterCase: LOWER, times: 2) } }",
+    "query ($c: Case!, $n: Int = 3) { posts(first: $n) { shout(letterCase: $c) } }",
+    "query ($n: Int) { posts(first: 2) { where } x: posts(first: $n) { where } }",
+    '{ posts { loud(shape: {parts: ["p"]}) } }',
+    "query ($s: Shape!) { posts { loud(shape: $s) } }",
+    "{ posts { id secret guarded } }",
+    "{ posts { author { id name } other: author(letterCase: UPPER) { name } } }",
+    "{ nodes { id ... on Post { title author { name } } ... on User { name } } }",
+    "{ either { __typename ... on Post { title } ... on Node { id } } }",
+    "query ($y: Boolean!) { posts { id @skip(if: $y) title @include(if: $y) } }",
+]
+VARIABLES = {"c": "LOWER", "n": 3, "s": {"suffix": "?"}, "y": True}
+
+
+async def finish(answer: Any) -> ExecutionResult:
+    return await answer if is_awaitable(answer) else answer
+
+
+async def reference(text: str, context: list[Any]) -> ExecutionResult:
+    answer = execute(
+        SCHEMA._schema,
+        parse(text),
+        context_value=context,
+        variable_values=VARIABLES,
+        executor_class=SCHEMA.execution_context_class,
+    )
+    return await finish(answer)
+
+
+@pytest.mark.parametrize("text", DOCUMENTS)
+async def test_answers_as_strawberry_does(text: str) -> None:
+    assert validate(SCHEMA._schema, parse(text)) == []
+    engine = Engine(SCHEMA._schema)
+    expected = await reference(text, [])
+    actual = await finish(
+        engine.execute(parse(text), context_value=[], variable_values=VARIABLES)
+    )
+    assert actual.data == expected.data
+    assert sorted(map(str, actual.errors or [])) == sorted(
+        map(str, expected.errors or [])
+    )
+    assert engine.counts.compiled == 1
+
+
+async def test_a_batched_field_is_called_once_for_a_level_by_both_executors() -> None:
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    text = "{ posts { author { name } } }"
+    await finish(Engine(SCHEMA._schema).execute(parse(text), context_value=ours))
+    await reference(text, theirs)
+    assert ours == theirs == [["0", "1", "2", "3"]]
+
+
+async def test_serves_as_the_execution_context_class_of_a_schema() -> None:
+    executor = compiled_executor()
+    schema = strawberry.Schema(Query, execution_context_class=executor)
+    result = await schema.execute("{ posts { title } }")
+    assert result.data == {"posts": [{"title": f"t{i}"} for i in range(4)]}
+    assert [e.counts.compiled for e in executor.engines.values()] == [1]
+
+
+async def test_hands_introspection_to_graphql_core_and_counts_it() -> None:
+    engine = Engine(SCHEMA._schema)
+    result = await finish(engine.execute(parse("{ __schema { queryType { name } } }")))
+    assert result.data == {"__schema": {"queryType": {"name": "Query"}}}
+    assert engine.counts.fallbacks == {"introspection": 1}
+
+
+def test_keeps_no_more_plans_than_it_may() -> None:
+    engine = Engine(SCHEMA._schema, max_plans=2)
+    documents = [parse(f"{{ posts(first: {n}) {{ id }} }}") for n in range(3)]
+    plans = [engine.prepare(document) for document in documents]
+    assert engine.prepare(documents[2]) is plans[2]
+    assert engine.prepare(documents[0]) is not plans[0]
+    assert len(engine.known) == 2
+
+
+def test_refuses_fragments_that_write_out_to_millions_of_fields() -> None:
+    fragments = "".join(
+        f"fragment F{n} on Post {{ a{n}: title ...F{n + 1} ...F{n + 1} }} "
+        for n in range(40)
+    )
+    document = parse(
+        f"{{ posts {{ ...F0 }} }} {fragments} fragment F40 on Post {{ id }}"
+    )
+    answer = Engine(SCHEMA._schema).prepare(document)
+    assert not isinstance(answer, Plan)
+    assert answer.reason == "too large"
+
+
+def test_the_code_of_a_plan_holds_no_text_of_the_document() -> None:
+    text = '{ posts { loud(shape: {suffix: "#x"}) } }'
+    plan = Engine(SCHEMA._schema).prepare(parse(text))
+    assert isinstance(plan, Plan)
+    assert "#x" not in plan.root.source
