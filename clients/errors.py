@@ -8,7 +8,8 @@
     ├─ InvalidInputError              the caller can mend it (field, public_message)
     ├─ ConflictError                  something like it exists already (field)
     ├─ RateLimitedError               too many calls (retry_after_s)
-    ├─ UpstreamUnavailableError       not reachable or not ready (outcome_unknown)
+    ├─ TooManyCallsError              one operation would need too many calls
+    ├─ UpstreamUnavailableError       not reachable or not ready
     │  ├─ UpstreamTimeoutError        no answer in time
     │  └─ VaultUnavailableError       the session store, not an upstream
     ├─ UpstreamMisconfiguredError     the operator must mend it
@@ -17,6 +18,9 @@
 Raised by the clients and by `session/`; translated once, in `schema/`. `message` is
 for our log and may quote the upstream (cut to 300 characters): it is never shown to
 a client. What may be shown is `InvalidInputError.public_message`, written by us.
+
+`outcome_unknown` is true when the call was a write that may have been carried out all
+the same: it must be looked up (`resolvers/outcomes.py`), not repeated.
 """
 
 from typing import Final, Literal, TypedDict, Unpack
@@ -54,6 +58,7 @@ class UpstreamError(Exception):
         self.operation = operation
         self.status = status
         self.upstream_code = upstream_code
+        self.outcome_unknown = False
 
 
 class NotAuthenticatedError(UpstreamError):
@@ -116,12 +121,12 @@ class RateLimitedError(UpstreamError):
         self.retry_after_s = retry_after_s
 
 
-class UpstreamUnavailableError(UpstreamError):
-    """The upstream cannot be reached or is not ready.
+class TooManyCallsError(UpstreamError):
+    """One operation would need more upstream calls than it may make."""
 
-    `outcome_unknown` is true when the call was a write that may have been carried
-    out all the same: it must be looked up, not repeated.
-    """
+
+class UpstreamUnavailableError(UpstreamError):
+    """The upstream cannot be reached or is not ready."""
 
     def __init__(
         self,

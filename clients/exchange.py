@@ -5,13 +5,14 @@ Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled
 """
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from .errors import MESSAGE_LIMIT, Service, UpstreamResponseError
+from .errors import MESSAGE_LIMIT, Service, TooManyCallsError, UpstreamResponseError
 
 T = TypeVar("T")
 
@@ -26,9 +27,8 @@ class Auth(Protocol):
         """The upstream refused `refused`: a new token to repeat with once, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call on the wire; `status` is None when no answer came."""
+class CallRecord(msgspec.Struct, frozen=True):
+    """One call on the wire; `status` is None when no whole answer came."""
 
     service: Service
     operation: str
@@ -42,12 +42,45 @@ class CallScope:
 
     `deadline` is in the event loop's time. `forwarded_for` is the client's address,
     passed on to Conduit, which limits calls per address (conduit.md §8).
+    `max_calls` bounds them all; None does not.
     """
 
     request_id: str
     deadline: float
     forwarded_for: str | None = None
     calls: list[CallRecord] = field(default_factory=list)
+    max_calls: int | None = None
+    started: int = 0
+    _reads: set[asyncio.Task[object]] = field(default_factory=set, repr=False)
+
+    def admit(self, service: Service, operation: str) -> None:
+        """Count a call that is to be made. Raises: TooManyCallsError."""
+        self.started += 1
+        if self.max_calls is not None and self.started > self.max_calls:
+            raise TooManyCallsError(
+                f"{operation}: more than {self.max_calls} calls",
+                service=service,
+                operation=operation,
+            )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """A read that `abandon` may cut short, in the task that runs it."""
+        task = asyncio.current_task()
+        if task is None or task in self._reads:
+            yield
+            return
+        self._reads.add(task)
+        try:
+            yield
+        finally:
+            self._reads.discard(task)
+
+    def abandon(self) -> None:
+        """The client is gone: its reads end now, its writes and renewals go on."""
+        self.max_calls = 0
+        for task in tuple(self._reads):
+            task.cancel()
 
     @classmethod
     def for_background(cls, timeout_s: float, request_id: str) -> "CallScope":
@@ -56,8 +89,7 @@ class CallScope:
         return cls(request_id=request_id, deadline=deadline)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A whole answer, whatever its status. Header names are in lower case."""
 
     status: int

@@ -20,7 +20,6 @@ from collections.abc import (
     Callable,
     Mapping,
 )
-from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,37 +34,33 @@ from .errors import (
     UpstreamUnavailableError,
 )
 from .exchange import Auth, CallRecord, CallScope, Response
-from .transport import (
-    HTTPLimits,
-    HttpxTransport,
-    Incoming,
-    Outgoing,
-    Transport,
-    TransportError,
-    tls_context,
-)
+from .resilience import RetryBudget
+from .transport import HTTPLimits, Incoming, Outgoing, Transport, TransportError
+from .transports import TransportName, open_transport
 
 __all__ = [
+    "NO_HEADERS",
+    "READS",
     "Auth",
     "CallRecord",
     "CallScope",
     "HTTPLimits",
-    "HttpxTransport",
     "Response",
     "StreamedResponse",
     "Transport",
+    "TransportName",
     "UpstreamHTTP",
-    "tls_context",
+    "open_transport",
 ]
 
 T = TypeVar("T")
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
+NO_CONTEXT: Final = contextlib.nullcontext()
 READS: Final = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     """One call of a client; it may go over the wire up to three times."""
 
     outgoing: Outgoing
@@ -76,6 +71,10 @@ class _Call:
     @property
     def writes(self) -> bool:
         return self.outgoing.method not in READS and not self.repeatable
+
+    def bear(self, token: str) -> None:
+        """Go out with this token, instead of any other."""
+        self.outgoing.headers["Authorization"] = f"Bearer {token}"
 
 
 class StreamedResponse:
@@ -126,6 +125,7 @@ class UpstreamHTTP:
         self._default_headers = {"Accept-Encoding": "identity", **default_headers}
         self._token_refused = token_refused
         self._forwards_address = forwards_address
+        self._retries = RetryBudget()
 
     async def send(
         self,
@@ -149,16 +149,21 @@ class UpstreamHTTP:
         `outcome_unknown` for writes), UpstreamMisconfiguredError (TLS),
         UpstreamResponseError (not HTTP, too large), and what `auth` raises.
         """
+        scope.admit(self.service, operation)
         body = None if json is msgspec.UNSET else self._encoded(json, operation)
         token = await auth.token() if auth is not None else None
         call = self._call(method, target, operation, scope, headers, body, idempotent)
-        response = await self._deliver(call, token)
-        if auth is None or token is None or not self._token_refused(response):
+        if auth is None or token is None:
+            return await self._deliver(call)
+        call.bear(token)
+        response = await self._deliver(call)
+        if not self._token_refused(response):
             return response
         replacement = await auth.replacement(token)
         if replacement is None:
             return response
-        return await self._deliver(call, replacement)
+        call.bear(replacement)
+        return await self._deliver(call)
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -178,9 +183,12 @@ class UpstreamHTTP:
 
         Raises: as `send`, on entering and while reading.
         """
-        call = self._call(method, target, operation, scope, headers, content, None)
-        ends_at = None if content is not None else self._end(scope)
-        incoming = await self._repeating(call, lambda: self._open(call, ends_at))
+        scope.admit(self.service, operation)
+        call = self._call(method, target, operation, scope, headers, None, None)
+        if content is None:
+            incoming = await self._repeating(call, self._open, self._end(scope))
+        else:
+            incoming = await self._upload(call, content)
         try:
             yield StreamedResponse(incoming, lambda e: self._failure(call, e))
         finally:
@@ -197,11 +205,11 @@ class UpstreamHTTP:
         operation: str,
         scope: CallScope,
         headers: Mapping[str, str],
-        body: bytes | AsyncIterable[bytes] | None,
+        body: bytes | None,
         idempotent: bool | None,
     ) -> _Call:
         all_headers = {**self._default_headers, **headers}
-        if isinstance(body, bytes):
+        if body is not None:
             all_headers["Content-Type"] = "application/json"
         if self._forwards_address and scope.forwarded_for is not None:
             all_headers["X-Forwarded-For"] = scope.forwarded_for
@@ -227,22 +235,27 @@ class UpstreamHTTP:
         now = asyncio.get_running_loop().time()
         return min(now + self._limits.total_s, scope.deadline)
 
-    async def _deliver(self, call: _Call, token: str | None) -> Response:
-        if token is not None:
-            headers = {**call.outgoing.headers, "Authorization": f"Bearer {token}"}
-            call = replace(call, outgoing=replace(call.outgoing, headers=headers))
-        ends_at = self._end(call.scope)
-        return await self._repeating(call, lambda: self._exchange(call, ends_at))
+    async def _deliver(self, call: _Call) -> Response:
+        self._retries.deposit()
+        interruptible = call.scope.reading() if call.repeatable else NO_CONTEXT
+        with interruptible:
+            return await self._repeating(call, self._exchange, self._end(call.scope))
 
-    async def _repeating(self, call: _Call, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _repeating(
+        self,
+        call: _Call,
+        attempt: Callable[[_Call, float], Awaitable[T]],
+        ends_at: float,
+    ) -> T:
         """Attempt once, and once more if the connection broke and it does no harm."""
         try:
             try:
-                return await attempt()
+                return await attempt(call, ends_at)
             except TransportError as error:
-                if not call.repeatable or error.trouble not in ("connect", "lost"):
+                broken = error.trouble in ("connect", "lost")
+                if not (call.repeatable and broken and self._retries.take()):
                     raise
-                return await attempt()
+                return await attempt(call, ends_at)
         except TransportError as error:
             raise self._failure(call, error) from error
 
@@ -250,38 +263,52 @@ class UpstreamHTTP:
         """One attempt with its whole body, recorded."""
         started, status = self._start(ends_at), None
         try:
-            async with _within(ends_at):
-                incoming = await self._transport.open(call.outgoing)
-                status = incoming.status
-                try:
-                    body = await self._read(call, incoming)
-                finally:
-                    await incoming.aclose()
+            answer = await self._transport.exchange(
+                call.outgoing,
+                timeout_s=ends_at - started,
+                max_bytes=self._limits.max_response_bytes,
+            )
+            status = answer.status
         finally:
             self._record(call, started, status)
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise self._broken(call, "the answer is compressed, unasked")
         return Response(
             status,
-            incoming.headers,
-            body,
+            answer.headers,
+            answer.body,
             self.service,
             call.operation,
             call.outgoing.method,
         )
 
-    async def _open(self, call: _Call, ends_at: float | None) -> Incoming:
+    async def _open(self, call: _Call, ends_at: float) -> Incoming:
         """One attempt up to status and headers, recorded."""
         started, status = self._start(ends_at), None
         try:
-            async with _within(ends_at):
-                incoming = await self._transport.open(call.outgoing)
+            incoming = await self._transport.open(
+                call.outgoing, timeout_s=ends_at - started
+            )
             status = incoming.status
             return incoming
         finally:
             self._record(call, started, status)
 
-    def _start(self, ends_at: float | None) -> float:
+    async def _upload(self, call: _Call, content: AsyncIterable[bytes]) -> Incoming:
+        """The only attempt, recorded; its content cannot be had again."""
+        started, status = asyncio.get_running_loop().time(), None
+        try:
+            incoming = await self._transport.upload(call.outgoing, content)
+            status = incoming.status
+            return incoming
+        except TransportError as error:
+            raise self._failure(call, error) from error
+        finally:
+            self._record(call, started, status)
+
+    def _start(self, ends_at: float) -> float:
         now = asyncio.get_running_loop().time()
-        if ends_at is not None and now >= ends_at:
+        if now >= ends_at:
             raise TransportError("timeout", "no time left to call", sent=False)
         return now
 
@@ -291,17 +318,6 @@ class UpstreamHTTP:
             CallRecord(self.service, call.operation, status, duration_s)
         )
 
-    async def _read(self, call: _Call, incoming: Incoming) -> bytes:
-        limit = self._limits.max_response_bytes
-        body = bytearray()
-        async for chunk in incoming.chunks():
-            body += chunk
-            if len(body) > limit:
-                raise self._broken(call, f"the answer is larger than {limit} bytes")
-        if incoming.headers.get("content-encoding", "identity") != "identity":
-            raise self._broken(call, "the answer is compressed, unasked")
-        return bytes(body)
-
     def _broken(self, call: _Call, why: str) -> UpstreamResponseError:
         return UpstreamResponseError(
             f"{call.operation}: {why}", service=self.service, operation=call.operation
@@ -309,7 +325,7 @@ class UpstreamHTTP:
 
     def _failure(self, call: _Call, error: TransportError) -> UpstreamError:
         message = f"{call.operation}: {error}"
-        if error.trouble == "malformed":
+        if error.trouble in ("malformed", "oversize"):
             return self._broken(call, str(error))
         if error.trouble == "untrusted":
             return UpstreamMisconfiguredError(
@@ -325,13 +341,3 @@ class UpstreamHTTP:
             service=self.service,
             operation=call.operation,
         )
-
-
-@contextlib.asynccontextmanager
-async def _within(ends_at: float | None) -> AsyncIterator[None]:
-    """Bound by a time of the event loop. Raises: TransportError."""
-    try:
-        async with asyncio.timeout_at(ends_at):
-            yield
-    except TimeoutError as error:
-        raise TransportError("timeout", "no answer in time", sent=True) from error

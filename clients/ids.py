@@ -14,6 +14,11 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
 
 
+def is_uuid(value: str) -> bool:
+    """Whether a checked id, in lower case, is a UUID and so one that Flux can hold."""
+    return _UUID.fullmatch(value) is not None
+
+
 def flux_id(value: str, *, field: str = "id") -> str:
     """The UUID in lower case. Raises: InvalidInputError."""
     lowered = value.lower()

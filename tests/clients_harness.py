@@ -6,19 +6,23 @@ answers that no framework would give. It records every request as it came.
 
 import asyncio
 import json
+import os
 import socket
-import ssl
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from clients.http import (
     CallScope,
     HTTPLimits,
-    HttpxTransport,
+    Transport,
+    TransportName,
     UpstreamHTTP,
+    open_transport,
 )
+from clients.transports import DEFAULT_TRANSPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Seen:
     target: str
     headers: dict[str, str]
     body: bytes
+    version: str = "HTTP/1.1"
 
     @property
     def path(self) -> str:
@@ -110,19 +115,21 @@ LIMITS = HTTPLimits(
 )
 
 
-# Loading the system's store costs 30 ms a pool, and these servers speak plain HTTP.
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# The tests of one dialect need one transport; the contract's own tests name both.
+TRANSPORT = cast(TransportName, os.environ.get("UPSTREAM_TRANSPORT", DEFAULT_TRANSPORT))
 
 
 @dataclass
 class Upstream:
     """Answers each request by the next of its scripts; the last one stays."""
 
+    transport_name: TransportName = TRANSPORT
     scripts: list[Script] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
     url: str = ""
-    _pools: list[HttpxTransport] = field(default_factory=list)
+    reads_bodies: bool = True
+    _pools: list[Transport] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -135,9 +142,9 @@ class Upstream:
         assert len(self.seen) == 1, [request.target for request in self.seen]
         return self.seen[0]
 
-    def transport(self, limits: HTTPLimits = LIMITS) -> HttpxTransport:
+    def transport(self, limits: HTTPLimits = LIMITS) -> Transport:
         """A pool that is closed with this server."""
-        pool = HttpxTransport(limits, NO_TLS)
+        pool = open_transport(self.transport_name, limits)
         self._pools.append(pool)
         return pool
 
@@ -146,7 +153,9 @@ class Upstream:
         return UpstreamHTTP("flux", self.url, self.transport(limits), limits)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, limit=200_000
+        )
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
 
@@ -181,14 +190,14 @@ class Upstream:
     ) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.strip().split("\r\n")
-        method, target, _ = first.split(" ", 2)
+        method, target, version = first.split(" ", 2)
         headers = {
             name.lower(): value
             for name, _, value in (line.partition(": ") for line in lines)
         }
-        length = int(headers.get("content-length", "0"))
+        length = int(headers.get("content-length", "0")) if self.reads_bodies else 0
         body = await reader.readexactly(length)
-        request = Seen(method, target, headers, body)
+        request = Seen(method, target, headers, body, version)
         self.seen.append(request)
         script = self.scripts[0] if len(self.scripts) == 1 else self.scripts.pop(0)
         return await script(request, writer)

@@ -1,7 +1,7 @@
 """One call to Conduit as every method makes it: cache, token, failures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from clients.http import Auth, CallScope, Response, UpstreamHTTP
 
 from . import failures
+from .offers import Offers
 
 # Only this exact header goes round the router's cache of 10 s (conduit.md §3).
 FRESH: Final[Mapping[str, str]] = {"Cache-Control": "no-cache"}
@@ -21,6 +22,7 @@ class ConduitCalls:
     http: UpstreamHTTP
     auth: Auth | None
     scope: CallScope
+    offers: Offers = field(default_factory=Offers)
 
     async def read(self, target: str, *, operation: str) -> Response:
         """GET, never from the router's cache; raises what `failures.py` says."""
@@ -31,6 +33,25 @@ class ConduitCalls:
             scope=self.scope,
             auth=self.auth,
             headers=FRESH,
+        )
+        failures.raise_for_failure(response)
+        return response
+
+    async def ask(self, query: str, *, operation: str) -> Response:
+        """POST a query to the router's own GraphQL; errors of fields are in the body.
+
+        `operation` must end in "by aliases": `failures.token_refused` looks into such
+        an answer, because a refused token is a 200 here.
+        """
+        response = await self.http.send(
+            "POST",
+            "/graphql",
+            operation=operation,
+            scope=self.scope,
+            auth=self.auth,
+            headers=FRESH,
+            json={"query": query},
+            idempotent=True,
         )
         failures.raise_for_failure(response)
         return response

@@ -16,6 +16,7 @@ from clients.http import (
 from . import failures
 from .authentication import ConduitAuthentication
 from .calls import ConduitCalls
+from .offers import Offers
 from .posts import ConduitPosts
 from .records import ConduitViewer
 from .storage import ConduitStorage
@@ -56,7 +57,7 @@ def storage_http(transport: Transport, limits: HTTPLimits) -> UpstreamHTTP:
 
 
 class ConduitClient:
-    """`auth` None sends no token."""
+    """`auth` None sends no token; `offers` is the process's own."""
 
     def __init__(
         self,
@@ -64,9 +65,10 @@ class ConduitClient:
         storage_http: UpstreamHTTP,
         auth: Auth | None,
         scope: CallScope,
+        offers: Offers | None = None,
     ) -> None:
         self._auth = auth
-        self._calls = ConduitCalls(http, auth, scope)
+        self._calls = ConduitCalls(http, auth, scope, offers or Offers())
         self.posts = ConduitPosts(self._calls)
         self.users = ConduitUsers(self._calls)
         self.storage = ConduitStorage(self._calls, storage_http)

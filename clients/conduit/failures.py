@@ -8,6 +8,7 @@ else.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -145,6 +146,22 @@ class _ModuleError(msgspec.Struct):
 _MODULE_ERROR: Final = msgspec.json.Decoder(_ModuleError)
 
 
+class _FieldCode(msgspec.Struct):
+    code: int | str | None = None
+
+
+class _FieldError(msgspec.Struct):
+    message: str = ""
+    extensions: _FieldCode = msgspec.field(default_factory=_FieldCode)
+
+
+class _GraphQLAnswer(msgspec.Struct):
+    errors: list[_FieldError] = msgspec.field(default_factory=list)
+
+
+_GRAPHQL_ANSWER: Final = msgspec.json.Decoder(_GraphQLAnswer)
+
+
 def raise_for_failure(response: Response) -> None:
     """Raise what the answer means, unless it is a success."""
     if 200 <= response.status < 300:
@@ -167,12 +184,44 @@ def token_refused(response: Response) -> bool:
     An expired token is no 401 on a private file (conduit.md §6): 403 on its metadata,
     500 on its address, with the same words as for no token at all.
     """
+    if response.status == 200 and (response.operation or "").endswith("by aliases"):
+        return any(
+            error.status == 401 or error.message == _NO_ACCESS
+            for error in field_errors(response)
+        )
     if response.status not in (401, 403, 500):
         return False
     error = _module_error(response)
     if error is None:
         return False
     return _row(error).kind is NotAuthenticatedError or error.message == _NO_ACCESS
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """The failure of one field of Conduit's GraphQL: `status` is that of REST."""
+
+    message: str
+    status: int
+
+
+def field_errors(response: Response) -> list[FieldError]:
+    """The failures in a GraphQL answer, which itself is a 200 (conduit.md §5)."""
+    try:
+        answer = _GRAPHQL_ANSWER.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return [
+        FieldError(error.message, code if isinstance(code, int) else 500)
+        for error in answer.errors
+        for code in (error.extensions.code,)
+    ]
+
+
+def of_field(error: FieldError, response: Response) -> UpstreamError:
+    """The exception for the failure of one field."""
+    module_error = _ModuleError("GRAPHQL", error.status, error.message)
+    return raised_by(_row(module_error), response, upstream_code="GRAPHQL")
 
 
 def raise_for_storage(status: int, operation: str) -> None:

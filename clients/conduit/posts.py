@@ -6,16 +6,21 @@ conduit.md §3 (built-in routes and the traps of writing), §4, §12.
 
 import asyncio
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, Literal, TypedDict
 
 import msgspec
 
-from clients.chunks import concurrently, equal_chunks
-from clients.errors import InvalidInputError, NotFoundError, PermissionDeniedError
+from clients.errors import (
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    UpstreamError,
+)
 from clients.ids import conduit_id
 from clients.keyset import Keyset
 
-from . import database
+from . import database, lookups
 from .calls import ConduitCalls
 from .database import PostDocument, PostPage, SortField
 from .records import ConduitPage, ConduitPost
@@ -24,9 +29,28 @@ Sort = tuple[SortField, bool]
 Populate = frozenset[str]
 
 NOTHING: Final[Populate] = frozenset()
+
+
+class _Deleted(msgspec.Struct):
+    result: str
+
+
 _POST: Final = msgspec.json.Decoder(PostDocument)
-_POSTS: Final = msgspec.json.Decoder(list[PostDocument])
 _PAGE: Final = msgspec.json.Decoder(PostPage)
+_PAGE_OR_ALL: Final = msgspec.json.Decoder(PostPage | list[PostDocument])
+_ATTRIBUTES: Final[dict[SortField, str]] = {
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+    "title": "title",
+}
+_DELETED: Final = msgspec.json.Decoder(_Deleted)
+_BY_ID: Final = lookups.Source(
+    endpoint="GetPostsByIds",
+    field="getDatabasePostId",
+    path="/database/Post/",
+    document=_POST,
+    documents=msgspec.json.Decoder(list[PostDocument]),
+)
 _DOCUMENT: Final = msgspec.json.Decoder(dict[str, object])
 _WRITTEN_BY_CONDUIT: Final = frozenset({"_id", "createdAt", "updatedAt", "__v"})
 # Deletes are answered before they can be seen to be done; a second look after this.
@@ -48,26 +72,26 @@ class ConduitPosts:
         self._calls = calls
 
     async def by_ids(
-        self, ids: Sequence[str], *, populate: Populate = NOTHING
+        self,
+        ids: Sequence[str],
+        *,
+        populate: Populate = NOTHING,
+        scope: str | None = None,
     ) -> list[ConduitPost]:
-        """`GetPostsByIds`, 100 ids a call, side by side; in no order, misses absent.
+        """`GetPostsByIds`, or what stands in for it; in no order, misses absent.
 
         Raises: InvalidInputError for a malformed id, before any call.
         """
-        wanted = list(dict.fromkeys(conduit_id(id) for id in ids))
-        chunks = equal_chunks(wanted, database.IDS_PER_REQUEST)
-        parts = await concurrently([self._some(chunk, populate) for chunk in chunks])
-        return [post for part in parts for post in part]
-
-    async def _some(self, ids: Sequence[str], populate: Populate) -> list[ConduitPost]:
-        response = await self._calls.read(
-            database.function(
-                "GetPostsByIds",
-                {"ids": database.listed(ids), **database.populated(populate)},
-            ),
-            operation="posts by ids",
+        scoped = database.scoped(scope)
+        documents = await lookups.by_ids(
+            self._calls,
+            _BY_ID,
+            ids,
+            selection=database.POST_SELECTION,
+            parameters={**database.populated(populate), **scoped},
+            arguments="".join(f",{n}:{_quoted(v)}" for n, v in scoped.items()),
         )
-        return [post.record(populate) for post in response.decode(_POSTS)]
+        return [document.record(populate) for document in documents]
 
     async def list_page(
         self,
@@ -77,6 +101,7 @@ class ConduitPosts:
         sort: Sort = ("createdAt", True),
         author_id: str | None = None,
         title_contains: str | None = None,
+        scope: str | None = None,
         populate: Populate = NOTHING,
     ) -> ConduitPage[ConduitPost]:
         """By offset; `count` is the total of all that match.
@@ -92,6 +117,7 @@ class ConduitPosts:
             "limit": str(limit),
             "sort": database.sort_by(field, descending=descending),
             **database.populated(populate),
+            **database.scoped(scope),
         }
         conditions: dict[str, str] = {}
         if author_id is not None:
@@ -101,16 +127,21 @@ class ConduitPosts:
             target = database.function("SearchPosts", conditions | page)
         elif author_id is not None:
             target = database.function("GetPostsByAuthor", conditions | page)
+            return await self._author_page(target, skip, limit, sort, populate)
         else:
             target = database.target("/database/Post", page)
         return await self._page(target, "posts page", populate)
 
     async def count(
-        self, *, author_id: str | None = None, title_contains: str | None = None
+        self,
+        *,
+        author_id: str | None = None,
+        title_contains: str | None = None,
+        scope: str | None = None,
     ) -> int:
         """The total alone: a page of one, because 0 means "all" on MongoDB."""
         page = await self.list_page(
-            limit=1, author_id=author_id, title_contains=title_contains
+            limit=1, author_id=author_id, title_contains=title_contains, scope=scope
         )
         return page.count
 
@@ -121,6 +152,7 @@ class ConduitPosts:
         keyset: Keyset,
         descending: bool,
         author_id: str | None = None,
+        scope: str | None = None,
         populate: Populate = NOTHING,
     ) -> ConduitPage[ConduitPost]:
         """Posts strictly after the keyset by (createdAt, _id); `count` is no total.
@@ -142,6 +174,7 @@ class ConduitPosts:
                 "limit": str(limit),
                 "sort": database.sort_by("createdAt", descending=descending),
                 **database.populated(populate),
+                **database.scoped(scope),
             },
         )
         return await self._page(target, "posts beyond", populate)
@@ -154,6 +187,25 @@ class ConduitPosts:
         return ConduitPage(
             [post.record(populate) for post in page.documents], page.count
         )
+
+    async def _author_page(
+        self, target: str, skip: int, limit: int, sort: Sort, populate: Populate
+    ) -> ConduitPage[ConduitPost]:
+        """A page of `GetPostsByAuthor`, also where it is the guide's plain endpoint.
+
+        That one ignores skip, limit and sort and answers every post of the author in a
+        bare array (recording custom_endpoints): then the page is cut here.
+        """
+        response = await self._calls.read(target, operation="posts page")
+        found = response.decode(_PAGE_OR_ALL)
+        if isinstance(found, PostPage):
+            documents, count = found.documents, found.count
+        else:
+            field, descending = sort
+            sorted_by = attrgetter(_ATTRIBUTES[field], "id")
+            found.sort(key=sorted_by, reverse=descending)
+            documents, count = found[skip : skip + limit], len(found)
+        return ConduitPage([post.record(populate) for post in documents], count)
 
     async def get(self, id: str, *, populate: Populate = NOTHING) -> ConduitPost:
         """`GET /database/Post/{id}`, fresh. Raises: NotFoundError, also if hidden."""
@@ -182,10 +234,9 @@ class ConduitPosts:
             "author": conduit_id(author_id, field="authorId"),
             "coverFile": _optional_id(cover_file_id),
         }
-        inputs = {} if scope is None else {"scope": database.text(scope, field="scope")}
         response = await self._calls.write(
             "POST",
-            database.target("/database/Post", inputs),
+            database.target("/database/Post", database.scoped(scope)),
             operation="create post",
             json=_set_only(fields),
         )
@@ -242,29 +293,34 @@ class ConduitPosts:
 
         Whether there was such a post before is for the caller to ask.
 
-        Raises: PermissionDeniedError when the post is still there.
+        Raises: PermissionDeniedError when the post is still there; a failure of the
+        look leaves the outcome unknown.
         """
-        await self._calls.write("DELETE", _path(id), operation="delete post")
+        response = await self._calls.write("DELETE", _path(id), operation="delete post")
+        response.decode(_DELETED)  # a proxy's page is no answer of Conduit's
         for pause in (0.0, _SECOND_LOOK_S):
             await asyncio.sleep(pause)
-            if not await self._exists(id):
+            try:
+                await self.get(id)
+            except NotFoundError:
                 return
+            except UpstreamError as failure:
+                failure.outcome_unknown = True
+                raise
         raise PermissionDeniedError(
             "delete post: Ok, and the post is still there",
             service="conduit",
             operation="delete post",
         )
 
-    async def _exists(self, id: str) -> bool:
-        try:
-            await self.get(id)
-        except NotFoundError:
-            return False
-        return True
-
 
 def _path(id: str) -> str:
     return f"/database/Post/{conduit_id(id)}"
+
+
+def _quoted(text: str) -> str:
+    """A text as a GraphQL string, which JSON's is too."""
+    return msgspec.json.encode(text).decode()
 
 
 def _optional_id(id: str | None) -> str | None:

@@ -2,24 +2,27 @@
 
 A Conduit user object carries e-mail addresses and the tokens of sign-in providers
 (conduit.md §2): `ConduitUser` has no place for them, and they are never decoded.
+
+Structs, where there may be hundreds in an answer: made in a tenth of the time of a
+frozen dataclass. A copy with changes is made by `msgspec.structs.replace`.
 """
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitUser:
+class ConduitUser(msgspec.Struct, frozen=True):
     """What others may see of a person."""
 
     id: str
     username: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitViewer:
+class ConduitViewer(msgspec.Struct, frozen=True):
     """What a person may see of themselves."""
 
     id: str
@@ -27,8 +30,7 @@ class ConduitViewer:
     username: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitFile:
+class ConduitFile(msgspec.Struct, frozen=True):
     """A file's metadata; its storage address is left out on purpose.
 
     `size` and `mime_type` are the uploader's word (conduit.md §6).
@@ -44,8 +46,7 @@ class ConduitFile:
     updated_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitPost:
+class ConduitPost(msgspec.Struct, frozen=True):
     """A document of the schema `Post`.
 
     `author_loaded` tells "populated, and gone" (author is None) from "not populated";

@@ -14,26 +14,36 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from clients.chunks import concurrently, equal_chunks
-from clients.errors import UpstreamMisconfiguredError
+from clients.errors import UpstreamMisconfiguredError, UpstreamResponseError
 from clients.http import NO_HEADERS, StreamedResponse, UpstreamHTTP
 from clients.ids import conduit_id
 from clients.keyset import Keyset
 
-from . import database, failures
+from . import database, failures, lookups
 from .calls import ConduitCalls
 from .database import FileDocument, FilePage
 from .records import ConduitFile, ConduitPage, PendingUpload
 
-# Later than every file: with no input at all GetFiles would answer nothing.
+# Later than every file.
 _FROM_THE_START: Final = Keyset(
     "2100-01-01T00:00:00.000Z", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 )
+# MongoDB refuses what is no id of its own (conduit.md §11).
+_FROM_THE_START_OF_OBJECTS: Final = Keyset("2100-01-01T00:00:00.000Z", "f" * 24)
 
 
 class _Upload(msgspec.Struct):
     file: FileDocument
     url: str
+
+
+class _Alias(msgspec.Struct, rename={"id": "_id"}):
+    id: str
+    alias: str | None = None
+
+
+class _AliasPage(msgspec.Struct):
+    documents: list[_Alias]
 
 
 class _Address(msgspec.Struct):
@@ -45,8 +55,15 @@ class _Contents(msgspec.Struct):
 
 
 _FILE: Final = msgspec.json.Decoder(FileDocument)
-_FILES: Final = msgspec.json.Decoder(list[FileDocument])
+_BY_ID: Final = lookups.Source(
+    endpoint="GetFilesByIds",
+    field="getStorageFileId",
+    path="/storage/file/",
+    document=_FILE,
+    documents=msgspec.json.Decoder(list[FileDocument]),
+)
 _PAGE: Final = msgspec.json.Decoder(FilePage)
+_ALIASES: Final = msgspec.json.Decoder(_AliasPage)
 _UPLOAD: Final = msgspec.json.Decoder(_Upload)
 _ADDRESS: Final = msgspec.json.Decoder(_Address)
 _CONTENTS: Final = msgspec.json.Decoder(_Contents)
@@ -60,37 +77,44 @@ class ConduitStorage:
         self._bytes_http = bytes_http
 
     async def by_ids(self, ids: Sequence[str]) -> list[ConduitFile]:
-        """`GetFilesByIds`, 100 ids a call, side by side; in no order, misses absent.
+        """`GetFilesByIds`, or storage's own routes; in no order, misses absent.
+
+        With storage authorization on, only the latter obey its rules.
 
         Raises: InvalidInputError for a malformed id, before any call.
         """
-        wanted = list(dict.fromkeys(conduit_id(id) for id in ids))
-        chunks = equal_chunks(wanted, database.IDS_PER_REQUEST)
-        parts = await concurrently([self._some(chunk) for chunk in chunks])
-        return [file for part in parts for file in part]
-
-    async def _some(self, ids: Sequence[str]) -> list[ConduitFile]:
-        response = await self._calls.read(
-            database.function("GetFilesByIds", {"ids": database.listed(ids)}),
-            operation="files by ids",
+        documents = await lookups.by_ids(
+            self._calls,
+            _BY_ID,
+            ids,
+            selection=database.FILE_SELECTION,
+            skip_endpoint=self._calls.offers.storage_authorization,
         )
-        return [file.record() for file in response.decode(_FILES)]
+        return [document.record() for document in documents]
 
     async def page(
         self, *, limit: int, beyond: Keyset | None = None
     ) -> ConduitPage[ConduitFile]:
         """`GetFiles`, newest first; `count` is the total only on the first page."""
-        target = database.function(
-            "GetFiles",
-            {
-                **database.keyset(beyond or _FROM_THE_START),
-                "skip": "0",
-                "limit": str(limit),
-                "sort": database.NEWEST_FIRST,
-            },
-        )
+        target = _newest(limit, beyond or self._from_the_start)
         page = (await self._calls.read(target, operation="files page")).decode(_PAGE)
         return ConduitPage([file.record() for file in page.documents], page.count)
+
+    @property
+    def _from_the_start(self) -> Keyset:
+        """With no input at all GetFiles would answer nothing (conduit.md §12)."""
+        on_mongodb = self._calls.offers.object_ids
+        return _FROM_THE_START_OF_OBJECTS if on_mongodb else _FROM_THE_START
+
+    async def find_by_alias(self, alias: str) -> str | None:
+        """The id of the file that `begin_upload` gave this alias, if it is new.
+
+        `GetFiles`, the newest hundred: for a record whose making was not told of.
+        """
+        target = _newest(100, self._from_the_start)
+        response = await self._calls.read(target, operation="file by alias")
+        found = response.decode(_ALIASES).documents
+        return next((file.id for file in found if file.alias == alias), None)
 
     async def get(self, id: str) -> ConduitFile:
         """`GET /storage/file/{id}`. Raises: NotFoundError, PermissionDeniedError."""
@@ -146,13 +170,15 @@ class ConduitStorage:
         name: str,
         mime_type: str,
         size: int,
+        alias: str | None = None,
         folder: str | None = None,
         is_public: bool = False,
     ) -> PendingUpload:
         """`POST /storage/upload`: the record now, the bytes by `put_bytes`.
 
         Until then the contents are a placeholder, and nothing tells that they are:
-        whoever cannot finish must `delete` the record.
+        whoever cannot finish must `delete` the record. `alias` must be ASCII without
+        quotes: Conduit's local provider does not survive others (conduit.md §6).
 
         Raises: ConflictError (same name in the folder), InvalidInputError.
         """
@@ -164,6 +190,8 @@ class ConduitStorage:
         }
         if folder is not None:
             fields["folder"] = folder
+        if alias is not None:
+            fields["alias"] = alias
         response = await self._calls.write(
             "POST", "/storage/upload", operation="begin upload", json=fields
         )
@@ -182,9 +210,16 @@ class ConduitStorage:
             url,
             operation="upload bytes",
             scope=self._calls.scope,
-            headers={"Content-Type": mime_type, "Content-Length": str(size)},
+            headers=_upload_headers(url, size=size, mime_type=mime_type),
             content=content,
         ) as answer:
+            if answer.status in (304, 404, 416):  # no answers to a PUT of a new file
+                raise UpstreamResponseError(
+                    f"upload bytes: the storage host answered {answer.status}",
+                    service="conduit",
+                    operation="upload bytes",
+                    status=answer.status,
+                )
             failures.raise_for_storage(answer.status, "upload bytes")
 
     async def delete(self, id: str) -> None:
@@ -192,6 +227,30 @@ class ConduitStorage:
         await self._calls.write(
             "DELETE", f"/storage/file/{conduit_id(id)}", operation="delete file"
         )
+
+
+def _upload_headers(url: str, *, size: int, mime_type: str) -> dict[str, str]:
+    """What Conduit's storage providers want beside the signature (their sources).
+
+    Azure's Put Blob asks for a kind of blob, which the others ignore. Aliyun's
+    signature is over a Content-Type too, and Conduit signs none.
+    """
+    headers = {"Content-Length": str(size), "x-ms-blob-type": "BlockBlob"}
+    if "OSSAccessKeyId=" not in url:
+        headers["Content-Type"] = mime_type
+    return headers
+
+
+def _newest(limit: int, beyond: Keyset) -> str:
+    return database.function(
+        "GetFiles",
+        {
+            **database.keyset(beyond),
+            "skip": "0",
+            "limit": str(limit),
+            "sort": database.NEWEST_FIRST,
+        },
+    )
 
 
 def _storage_address(url: str) -> str:

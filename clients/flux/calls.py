@@ -2,13 +2,47 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
-from clients.http import NO_HEADERS, Auth, CallScope, Response, UpstreamHTTP
+from clients.http import (
+    NO_HEADERS,
+    Auth,
+    CallScope,
+    HTTPLimits,
+    Response,
+    Transport,
+    UpstreamHTTP,
+)
 
 from . import failures, postgrest
-from .postgrest import URL_BUDGET_BYTES
+from .postgrest import IDS_PER_REQUEST, URL_BUDGET_BYTES
+
+# Small enough for any proxy; below it, a refusal has another reason.
+_FEWEST_IDS: Final = 20
+
+
+class FluxHTTP(UpstreamHTTP):
+    """The one connection to Flux of this process, and how many ids a URL may hold.
+
+    What stands between us and PostgREST is not known beforehand (flux.md §13.1).
+    """
+
+    def __init__(self, base_url: str, transport: Transport, limits: HTTPLimits) -> None:
+        super().__init__(
+            "flux",
+            base_url,
+            transport,
+            limits,
+            {"Accept": "application/json"},
+            failures.token_refused,
+        )
+        self.ids_per_request = IDS_PER_REQUEST
+
+    def took_no_more_than(self, ids: int) -> None:
+        """Remember the size that was taken after a larger one had been refused."""
+        self.ids_per_request = min(self.ids_per_request, max(ids, _FEWEST_IDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +53,7 @@ class FluxCalls:
     the tokens are minted by us, so that a refusal is our mistake and not the person's.
     """
 
-    http: UpstreamHTTP
+    http: FluxHTTP
     auth: Auth | None
     scope: CallScope
     schema: str | None = None
@@ -35,7 +69,24 @@ class FluxCalls:
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Response:
         """GET or HEAD; raises what `failures.py` makes of a refusal."""
-        response = await self.http.send(
+        response = await self._sent(method, target, operation, headers)
+        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
+        return response
+
+    async def read_unless_too_long(
+        self, target: str, *, operation: str
+    ) -> Response | None:
+        """GET as `read`; None when it was refused, as it seems, for its length."""
+        response = await self._sent("GET", target, operation, NO_HEADERS)
+        if failures.too_long(response, len(target)):
+            return None
+        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
+        return response
+
+    async def _sent(
+        self, method: str, target: str, operation: str, headers: Mapping[str, str]
+    ) -> Response:
+        return await self.http.send(
             method,
             target,
             operation=operation,
@@ -43,8 +94,6 @@ class FluxCalls:
             auth=self.auth,
             headers={**postgrest.profile(method, self.schema), **headers},
         )
-        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
-        return response
 
     async def call(self, target: str, arguments: object, *, operation: str) -> Response:
         """POST to a function that only reads: ids in a body have no length limit."""

@@ -3,24 +3,16 @@
 Made by `server/context.py` for each request, over the pool that `flux_http` made once.
 """
 
-from clients.http import Auth, CallScope, HTTPLimits, Response, Transport, UpstreamHTTP
+from clients.http import Auth, CallScope, HTTPLimits, Response, Transport
 
-from . import failures
-from .calls import FluxCalls
+from .calls import FluxCalls, FluxHTTP
 from .notes import FluxNotes
 from .postgrest import URL_BUDGET_BYTES
 
 
-def flux_http(base_url: str, transport: Transport, limits: HTTPLimits) -> UpstreamHTTP:
-    """The one `UpstreamHTTP` of this process for Flux."""
-    return UpstreamHTTP(
-        "flux",
-        base_url,
-        transport,
-        limits,
-        {"Accept": "application/json"},
-        failures.token_refused,
-    )
+def flux_http(base_url: str, transport: Transport, limits: HTTPLimits) -> FluxHTTP:
+    """The one `FluxHTTP` of this process."""
+    return FluxHTTP(base_url, transport, limits)
 
 
 class FluxClient:
@@ -28,7 +20,7 @@ class FluxClient:
 
     def __init__(
         self,
-        http: UpstreamHTTP,
+        http: FluxHTTP,
         auth: Auth | None,
         scope: CallScope,
         schema: str | None,

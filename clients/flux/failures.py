@@ -113,6 +113,9 @@ STATUSES: Final = {
 _NONSENSE: Final = Failure("", UpstreamResponseError, "01, 15-long-urls, 20-corners")
 _SERVER: Final = Failure("", UpstreamError, "07-upsert, 19-failures, 20-corners")
 
+# A shorter one has got through everything that was recorded.
+_LONG_TARGET_BYTES: Final = 3000
+
 # Columns of ours, as a form knows them: no other name is ever passed on.
 _FIELDS: Final = {"id": "id", "body": "body", "post_id": "postId"}
 _COLUMN: Final = re.compile(r'column "(\w+)"|Key \((\w+)\)=')
@@ -143,6 +146,19 @@ def raise_for_failure(response: Response, *, token_is_ours: bool) -> None:
     if failure.kind is NotAuthenticatedError and token_is_ours:
         failure = replace(failure, kind=UpstreamMisconfiguredError, hint=_REFUSED_HINT)
     raise raised_by(failure, response, upstream_code=body.code, field=_field(body))
+
+
+def too_long(response: Response, target_bytes: int) -> bool:
+    """Whether a GET was refused for its length, by whoever is in the way (§13.1).
+
+    PostgREST says 400 in plain text, proxies 414 and 431, and a gateway whose room for
+    response headers ends says 502: they repeat the query in Content-Location.
+    """
+    if response.status == 400:
+        return response.media_type == "text/plain"
+    if response.status == 502:
+        return target_bytes > _LONG_TARGET_BYTES
+    return response.status in (414, 431)
 
 
 def token_refused(response: Response) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from clients.chunks import concurrently, equal_chunks
 from clients.http import Response
-from clients.ids import flux_id
+from clients.ids import conduit_id, flux_id, is_uuid
 from clients.keyset import Keyset
 
 from . import postgrest
@@ -23,6 +23,7 @@ from .records import FluxNote, FluxNotePage, NoteConditions
 NOTE_COLUMNS: Final = frozenset({"id", "body", "created_at", "updated_at", "post_id"})
 # What a cursor is made of.
 _KEYSET_COLUMNS: Final = frozenset({"id", "created_at"})
+_BY_IDS: Final = "notes by ids"
 _COUNT_EXACTLY: Final = {"Prefer": "count=exact"}
 
 
@@ -46,7 +47,8 @@ class FluxNotes:
     ) -> list[FluxNote]:
         """`GET /notes?id=in.(…)`; in no order, missing and hidden ones left out.
 
-        One call per 150 ids or 7,000 bytes of URL, side by side.
+        One call per 150 ids or 7,000 bytes of URL, side by side; fewer ids where that
+        was found to be too long.
 
         Raises: InvalidInputError for a malformed id, before any call.
         """
@@ -55,7 +57,8 @@ class FluxNotes:
         bare = postgrest.target(
             "/notes", columns=selected, conditions=[postgrest.one_of("id", [])]
         )
-        size = postgrest.ids_that_fit(len(bare), self._calls.url_budget_bytes)
+        fitting = postgrest.ids_that_fit(len(bare), self._calls.url_budget_bytes)
+        size = min(fitting, self._calls.http.ids_per_request)
         pages = await concurrently(
             [self._some(chunk, selected) for chunk in equal_chunks(wanted, size)]
         )
@@ -64,10 +67,24 @@ class FluxNotes:
     async def _some(
         self, ids: Sequence[str], columns: frozenset[str]
     ) -> list[FluxNote]:
-        target = postgrest.target(
-            "/notes", columns=columns, conditions=[postgrest.one_of("id", ids)]
+        """A chunk; in halves, once, if it was refused for its length.
+
+        The smaller size is kept only when it helped: 502 may have another reason.
+        """
+        response = await self._calls.read_unless_too_long(
+            _by_ids(ids, columns), operation=_BY_IDS
         )
-        return _rows(await self._calls.read(target, operation="notes by ids"), columns)
+        if response is not None:
+            return _rows(response, columns)
+        half = -(-len(ids) // 2)
+        responses = await concurrently(
+            [
+                self._calls.read(_by_ids(chunk, columns), operation=_BY_IDS)
+                for chunk in equal_chunks(ids, half)
+            ]
+        )
+        self._calls.http.took_no_more_than(half)
+        return [note for part in responses for note in _rows(part, columns)]
 
     async def page(
         self,
@@ -215,6 +232,12 @@ class FluxNotes:
         return bool(_rows(response, frozenset({"id"})))
 
 
+def _by_ids(ids: Sequence[str], columns: frozenset[str]) -> str:
+    return postgrest.target(
+        "/notes", columns=columns, conditions=[postgrest.one_of("id", ids)]
+    )
+
+
 def _before(keyset: Keyset | None) -> dict[str, str]:
     if keyset is None:
         return {}
@@ -235,8 +258,7 @@ def _conditions(conditions: NoteConditions) -> list[Condition]:
             postgrest.contains("body", conditions.body_contains, field="bodyContains")
         )
     if conditions.post_id is not None:
-        post_id = flux_id(conditions.post_id, field="postId")
-        found.append(postgrest.equals("post_id", post_id))
+        found.append(_about(conditions.post_id))
     if conditions.created_after is not None:
         found.append(("created_at", f"gt.{conditions.created_after}"))
     if conditions.created_before is not None:
@@ -244,12 +266,24 @@ def _conditions(conditions: NoteConditions) -> list[Condition]:
     return found
 
 
+def _about(post_id: str) -> Condition:
+    """Notes about a post; none is about one of Conduit on MongoDB: post_id is uuid.
+
+    Raises: InvalidInputError.
+    """
+    checked = conduit_id(post_id, field="postId")
+    if is_uuid(checked):
+        return postgrest.equals("post_id", checked)
+    return postgrest.one_of("post_id", [])
+
+
 def _rows(response: Response, columns: frozenset[str]) -> list[FluxNote]:
     """The rows, strictly. A column that is null in the table cannot be told from one
     that is missing, but PostgREST refuses an unknown column in `select` (400 42703).
     """
     notes = response.decode(_NOTES)
-    for required in columns & {"body", "created_at"}:
-        if any(getattr(note, required) is None for note in notes):
-            raise response.nonsense(f"a note without {required}")
+    if "body" in columns and None in [note.body for note in notes]:
+        raise response.nonsense("a note without body")
+    if "created_at" in columns and None in [note.created_at for note in notes]:
+        raise response.nonsense("a note without created_at")
     return notes

@@ -18,6 +18,9 @@ Condition = tuple[str, str]
 # Characters that may stay bare in a query (flux.md §10). A comma too, but the answer
 # repeats the query in Content-Location with it encoded, and that is what breaks first.
 _BARE: Final = "().:*"
+# Most values need no encoding; to see that costs a fifth of `quote`.
+_NEEDS_NONE: Final = re.compile(r"[A-Za-z0-9_.~():*-]*")
+_ENCODED_COMMA: Final = "%2C"
 # 36 characters and an encoded comma.
 _ID_BYTES: Final = 39
 IDS_PER_REQUEST: Final = 150
@@ -72,13 +75,15 @@ def beyond(keyset: Keyset, *, descending: bool) -> Condition:
 
 
 def order_by_creation(*, descending: bool) -> str:
-    """The order that a keyset walks."""
+    """The order that a keyset walks, encoded."""
     direction = "desc" if descending else "asc"
-    return f"created_at.{direction},id.{direction}"
+    return f"created_at.{direction}{_ENCODED_COMMA}id.{direction}"
 
 
 def encoded(value: str, *, field: str = "filter") -> str:
     """Percent-encoded for the query. Raises: InvalidInputError (lone surrogates)."""
+    if _NEEDS_NONE.fullmatch(value):
+        return value
     try:
         return quote(value, safe=_BARE)
     except UnicodeEncodeError:
@@ -93,11 +98,14 @@ def target(
     order: str | None = None,
     limit: int | None = None,
 ) -> str:
-    """Path and encoded query. `columns` come in a fixed order, for equal URLs."""
-    parts = [f"select={encoded(','.join(sorted(columns)))}"]
+    """Path and encoded query. `columns` come in a fixed order, for equal URLs.
+
+    They are names of ours and need no encoding; values of conditions may.
+    """
+    parts = [f"select={_ENCODED_COMMA.join(sorted(columns))}"]
     parts += [f"{column}={encoded(value)}" for column, value in conditions]
     if order is not None:
-        parts.append(f"order={encoded(order)}")
+        parts.append(f"order={order}")
     if limit is not None:
         parts.append(f"limit={limit}")
     return f"{path}?{'&'.join(parts)}"

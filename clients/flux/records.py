@@ -1,10 +1,15 @@
-"""What Flux answers, as frozen records. Times are the upstream's text, verbatim."""
+"""What Flux answers, as frozen records. Times are the upstream's text, verbatim.
+
+Structs, so that rows are decoded straight into them. A copy with changes is made by
+`msgspec.structs.replace`.
+"""
 
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class FluxNote:
+
+class FluxNote(msgspec.Struct, frozen=True):
     """A row of `notes`; a column that was not selected is None."""
 
     id: str
@@ -14,8 +19,7 @@ class FluxNote:
     post_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FluxNotePage:
+class FluxNotePage(msgspec.Struct, frozen=True):
     """Rows of one page; `total` only when it was asked for on a first page."""
 
     notes: list[FluxNote]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import jwt
 import pytest
-from clients_harness import NO_TLS, Tokens
+from clients_harness import TRANSPORT, Tokens
 
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.records import ConduitViewer
@@ -22,10 +22,11 @@ from clients.errors import (
     PermissionDeniedError,
     UpstreamMisconfiguredError,
 )
+from clients.flux.calls import FluxHTTP
 from clients.flux.client import FluxClient, flux_http
 from clients.flux.notes import NOTE_COLUMNS
 from clients.flux.records import NoteConditions
-from clients.http import CallScope, HTTPLimits, HttpxTransport, UpstreamHTTP
+from clients.http import CallScope, HTTPLimits, open_transport
 from clients.keyset import Keyset
 from harness import PASSWORD, Sandbox
 
@@ -40,15 +41,15 @@ class Person:
     viewer: ConduitViewer
     conduit: ConduitClient
     flux: FluxClient
-    flux_http: UpstreamHTTP
+    flux_http: FluxHTTP
     scope: CallScope
 
 
 @pytest.fixture
 async def person(sandbox: Sandbox, scope: CallScope) -> AsyncIterator[Person]:
-    router = conduit_http(sandbox.conduit, HttpxTransport(LIMITS, NO_TLS), LIMITS)
-    storage = storage_http(HttpxTransport(LIMITS, NO_TLS), LIMITS)
-    gateway = flux_http(sandbox.flux, HttpxTransport(LIMITS, NO_TLS), LIMITS)
+    router = conduit_http(sandbox.conduit, open_transport(TRANSPORT, LIMITS), LIMITS)
+    storage = storage_http(open_transport(TRANSPORT, LIMITS), LIMITS)
+    gateway = flux_http(sandbox.flux, open_transport(TRANSPORT, LIMITS), LIMITS)
     nobody = ConduitClient(router, storage, None, scope)
     pair = await nobody.authentication.sign_in("first@example.com", PASSWORD, scope)
     conduit = ConduitClient(router, storage, Tokens([pair.access_token]), scope)

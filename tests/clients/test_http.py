@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from clients_harness import (
@@ -21,13 +22,22 @@ from clients_harness import (
 from clients.errors import (
     InvalidInputError,
     UpstreamError,
-    UpstreamMisconfiguredError,
     UpstreamResponseError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from clients.http import CallScope, Response, UpstreamHTTP, tls_context
-from clients.transport import HttpxTransport
+from clients.http import (
+    CallScope,
+    Response,
+    TransportName,
+    UpstreamHTTP,
+)
+
+
+@pytest.fixture(params=["pyreqwest", "httpx"])
+def transport_name(request: pytest.FixtureRequest) -> TransportName:
+    """All that is claimed here holds over each transport."""
+    return cast(TransportName, request.param)
 
 
 async def get(http: UpstreamHTTP, scope: CallScope) -> Response:
@@ -555,26 +565,3 @@ def test_what_is_not_json_is_a_bad_answer(body: bytes) -> None:
 
 def test_the_media_type_is_read_without_its_parameters() -> None:
     assert response(b"", "Text/HTML; charset=utf-8").media_type == "text/html"
-
-
-async def test_an_untrusted_certificate_is_a_misconfiguration(
-    tls_upstream: tuple[str, str], scope: CallScope
-) -> None:
-    url, _ = tls_upstream
-    http = UpstreamHTTP("flux", url, HttpxTransport(LIMITS), LIMITS)
-    with pytest.raises(UpstreamMisconfiguredError, match="CA_BUNDLE"):
-        await get(http, scope)
-    await http.aclose()
-    assert len(scope.calls) == 1
-
-
-async def test_our_ca_bundle_is_added_to_the_system_s_store(
-    tls_upstream: tuple[str, str], scope: CallScope
-) -> None:
-    url, bundle = tls_upstream
-    trusting = HttpxTransport(LIMITS, tls_context(bundle))
-    http = UpstreamHTTP("flux", url, trusting, LIMITS)
-    assert (await get(http, scope)).status == 200
-    await http.aclose()
-    ours = tls_context(bundle).cert_store_stats()["x509_ca"]
-    assert ours == tls_context().cert_store_stats()["x509_ca"] + 1

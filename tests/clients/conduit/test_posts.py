@@ -229,6 +229,30 @@ async def test_filters_go_to_their_custom_endpoints(
     ]
 
 
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [(("createdAt", True), [3, 2]), (("title", False), [2, 1])],
+)
+async def test_a_page_is_cut_out_of_the_plain_endpoint_of_the_guide(
+    upstream: Upstream,
+    conduit: ConduitClient,
+    sort: tuple[database.SortField, bool],
+    expected: list[int],
+) -> None:
+    """Recording custom_endpoints: it answers all posts in an array, in no order."""
+    late = "2026-11-22T07:00:00.000Z"
+    everything = [
+        document(2, title="b"),
+        document(4, title="a", createdAt=late),
+        document(3, title="d"),
+        document(1, title="c"),
+    ]
+    upstream.script(answer(200, everything))
+    page = await conduit.posts.list_page(limit=2, skip=1, author_id=AUTHOR, sort=sort)
+    assert [post.id for post in page.documents] == [uuid(n) for n in expected]
+    assert page.count == 4
+
+
 async def test_wildcards_in_a_search_are_taken_literally(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:

@@ -251,3 +251,39 @@ async def test_a_file_without_what_it_must_have_is_a_bad_answer(
     )
     with pytest.raises(UpstreamResponseError):
         await conduit.storage.get(ID)
+
+
+@pytest.mark.parametrize(
+    ("query", "typed"), [("sig=1", True), ("OSSAccessKeyId=a&Signature=b", False)]
+)
+async def test_an_upload_has_the_headers_that_every_provider_wants(
+    storage_host: Upstream, conduit: ConduitClient, query: str, typed: bool
+) -> None:
+    storage_host.script(answer(201, b""))
+    await conduit.storage.put_bytes(
+        f"{storage_host.url}/x?{query}", contents(), size=100_000, mime_type="a/b"
+    )
+    sent = storage_host.only.headers
+    assert sent["x-ms-blob-type"] == "BlockBlob"
+    assert ("content-type" in sent) == typed
+
+
+@pytest.mark.parametrize("status", [304, 404, 416])
+async def test_an_upload_is_not_answered_as_a_download_is(
+    storage_host: Upstream, conduit: ConduitClient, status: int
+) -> None:
+    storage_host.script(answer(status, b""))
+    with pytest.raises(UpstreamResponseError):
+        await conduit.storage.put_bytes(
+            f"{storage_host.url}/x", contents(), size=100_000, mime_type="a/b"
+        )
+
+
+async def test_a_new_file_is_found_by_its_alias(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    page = {"documents": [DOCUMENT, {**DOCUMENT, "alias": "mark"}], "count": 2}
+    upstream.script(answer(200, page))
+    assert await conduit.storage.find_by_alias("mark") == ID
+    assert await conduit.storage.find_by_alias("other") is None
+    assert upstream.seen[0].headers["cache-control"] == "no-cache"

@@ -1,7 +1,9 @@
 """Notes: what goes over the wire, and what comes back."""
 
+import asyncio
+
 import pytest
-from clients_harness import LIMITS, Tokens, Upstream, answer
+from clients_harness import LIMITS, Script, Seen, Tokens, Upstream, answer, close
 
 from clients.errors import (
     ConflictError,
@@ -9,6 +11,7 @@ from clients.errors import (
     UpstreamMisconfiguredError,
     UpstreamResponseError,
     UpstreamTimeoutError,
+    UpstreamUnavailableError,
 )
 from clients.flux.client import FluxClient, flux_http
 from clients.flux.notes import NOTE_COLUMNS
@@ -50,6 +53,82 @@ async def test_by_ids_asks_for_the_columns_and_ids_only(
     assert "content-profile" not in seen.headers
     assert seen.headers["authorization"] == "Bearer token-1"
     assert seen.headers["accept"] == "application/json"
+
+
+def rows_asked_for(seen: Seen) -> list[dict[str, str]]:
+    """A row for every id in the request."""
+    ids = dict(seen.query)["id"].removeprefix("in.(").removesuffix(")")
+    return [{"id": id, "body": "x"} for id in ids.split(",")]
+
+
+def taking_at_most(ids: int, refusal: Script) -> Script:
+    """An upstream that refuses a longer request."""
+
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        rows = rows_asked_for(seen)
+        fits = len(rows) <= ids
+        return await (answer(200, rows) if fits else refusal)(seen, writer)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(414, b"<html>", content_type="text/html"),
+        answer(431, b"", content_type=""),
+        answer(400, b"Bad Request", content_type="text/plain"),
+        answer(502, {"error": "upstream error"}),
+    ],
+)
+async def test_by_ids_halves_a_chunk_that_is_too_long_and_keeps_the_smaller_size(
+    upstream: Upstream, scope: CallScope, refusal: Script
+) -> None:
+    upstream.script(taking_at_most(60, refusal))
+    http = flux_http(upstream.url, upstream.transport(), LIMITS)
+    ids = [uuid(n) for n in range(120)]
+    for calls in (3, 2):
+        upstream.seen.clear()
+        # A client of its own each time: what was learnt belongs to the process.
+        client = FluxClient(http, Tokens(), scope, SCHEMA)
+        notes = await client.notes.by_ids(ids, columns=BODY)
+        assert sorted(note.id for note in notes) == ids
+        assert len(upstream.seen) == calls
+
+
+async def test_by_ids_halves_only_once_and_learns_nothing_from_an_outage(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    ids = [uuid(n) for n in range(120)]
+    http = flux_http(upstream.url, upstream.transport(), LIMITS)
+    client = FluxClient(http, Tokens(), scope, SCHEMA)
+    upstream.script(answer(502, b"<html>", content_type="text/html"))
+    with pytest.raises(UpstreamUnavailableError):
+        await client.notes.by_ids(ids, columns=BODY)
+    assert len(upstream.seen) <= 3
+    upstream.seen.clear()
+    upstream.script(taking_at_most(150, close))
+    await client.notes.by_ids(ids, columns=BODY)
+    assert len(upstream.seen) == 1
+
+
+async def test_a_short_request_is_not_halved_for_a_502(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    upstream.script(answer(502, {"error": "upstream error"}))
+    with pytest.raises(UpstreamUnavailableError):
+        await flux(upstream, scope).notes.by_ids([uuid(1), uuid(2)], columns=BODY)
+    assert len(upstream.seen) == 1
+
+
+async def test_the_size_is_not_made_smaller_without_end(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    upstream.script(taking_at_most(1, answer(414, b"", content_type="")))
+    http = flux_http(upstream.url, upstream.transport(), LIMITS)
+    client = FluxClient(http, Tokens(), scope, SCHEMA)
+    await client.notes.by_ids([uuid(1), uuid(2)], columns=BODY)
+    assert http.ids_per_request == 20
 
 
 async def test_by_ids_of_nothing_calls_nobody(

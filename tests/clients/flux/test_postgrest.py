@@ -143,7 +143,7 @@ def test_a_keyset_the_other_way_round_asks_for_greater() -> None:
     column, value = postgrest.beyond(Keyset("T", "I"), descending=False)
     assert column == "or"
     assert value == '(created_at.gt."T",and(created_at.eq."T",id.gt."I"))'
-    assert postgrest.order_by_creation(descending=False) == "created_at.asc,id.asc"
+    assert postgrest.order_by_creation(descending=False) == "created_at.asc%2Cid.asc"
 
 
 def test_a_forged_cursor_cannot_leave_its_quotes() -> None:

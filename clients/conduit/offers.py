@@ -1,0 +1,68 @@
+"""What this Conduit has to offer, as far as settings and its own answers told.
+
+One object per process, made by `server/resources.py` and shared by the clients of all
+requests. What is absent is forgotten after some minutes, so that provisioning
+(`python -m provision --apply`) needs no restart.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+from clients.ids import is_uuid
+
+# How long an answer "no such route" is believed.
+ABSENCE_S: Final = 300.0
+# Half of what the router allows one address in a second (conduit.md §8).
+SINGLE_READS_PER_S: Final = 25
+
+log = logging.getLogger("mainstem.conduit")
+
+
+class Offers:
+    """`storage_authorization`: whether Conduit guards files for each person.
+
+    Then metadata must come by storage's own routes: populate and custom endpoints go
+    past its rules (conduit.md §12). `object_ids`: whether ids are MongoDB's.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage_authorization: bool = False,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.storage_authorization = storage_authorization
+        self.object_ids = False
+        self._clock = clock
+        self._absent_until: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._next_single_read = 0.0
+
+    def note_id(self, id: str) -> None:
+        """Learn from any id of Conduit's which kind it makes (conduit.md §1)."""
+        self.object_ids = not is_uuid(id)
+
+    def lacks(self, route: str) -> bool:
+        """Whether the route was found absent within the last minutes."""
+        return self._clock() < self._absent_until.get(route, 0.0)
+
+    def note_absence(self, route: str) -> None:
+        """The router knows no such route; told in the log once."""
+        self._absent_until[route] = self._clock() + ABSENCE_S
+        if route not in self._told:
+            self._told.add(route)
+            log.warning(
+                "Conduit lacks %s: documents are read in a slower way "
+                "(is conduit-init.json applied?)",
+                route,
+            )
+
+    async def turn(self) -> None:
+        """Wait until one more single read is within the budget."""
+        now = self._clock()
+        starts_at = max(now, self._next_single_read)
+        self._next_single_read = starts_at + 1 / SINGLE_READS_PER_S
+        await asyncio.sleep(starts_at - now)

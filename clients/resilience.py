@@ -1,0 +1,205 @@
+"""What keeps one upstream's trouble from becoming everybody's: `ResilientTransport`.
+
+Put around a `Transport` by `server/resources.py`; `http.py` does not know it is there.
+For each class of calls (reads, writes, authentication) of one upstream:
+
+* a circuit breaker: after a few consecutive failures calls are refused at once, but
+  for one probe a second, so that the upstream's return is noticed within a second. A
+  Conduit whose database pool is used up answers nothing for 60 s (conduit.md §9).
+* a bulkhead: no class may take all connections, and nobody waits long for one.
+* `Retry-After`: until it is over the upstream's own answer is given again, unasked.
+
+`RetryBudget` bounds repetitions: an upstream that is down gets few calls twice.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from .transport import Answer, Incoming, Outgoing, Transport, TransportError
+
+CallClass = Literal["reads", "writes", "authentication"]
+
+READ_METHODS: Final = frozenset({"GET", "HEAD"})
+# The statuses with which proxies and both upstreams say that they cannot serve
+# anybody just now (flux.md §5, §6; conduit.md §9).
+UNAVAILABLE: Final = frozenset({502, 503, 504})
+LONGEST_RETRY_AFTER_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResilienceLimits:
+    """`failures` in a row open the circuit. Times are in seconds.
+
+    A call that had less than `fair_s` says nothing about the upstream: its operation's
+    deadline was near.
+    """
+
+    failures: int = 5
+    probe_every_s: float = 1.0
+    fair_s: float = 0.5
+    concurrent: int = 37
+    wait_s: float = 1.0
+
+
+class ResilientTransport:
+    """A `Transport` that refuses what would only wait in vain."""
+
+    def __init__(self, inner: Transport, limits: ResilienceLimits) -> None:
+        self._inner = inner
+        self._limits = limits
+        self._gates: dict[CallClass, _Gate] = {}
+
+    async def exchange(
+        self, request: Outgoing, *, timeout_s: float, max_bytes: int
+    ) -> Answer:
+        """See `Transport.exchange`."""
+        gate = self._gate(request)
+        told = gate.told_to_wait()
+        if told is not None:
+            return told
+        async with gate.passing(timeout_s) as attempt:
+            answer = await self._inner.exchange(
+                request, timeout_s=timeout_s, max_bytes=max_bytes
+            )
+            attempt.failed = answer.status in UNAVAILABLE
+            gate.heed(answer)
+        return answer
+
+    async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
+        """See `Transport.open`. Reading the body takes none of the bulkhead's room."""
+        async with self._gate(request).passing(timeout_s) as attempt:
+            incoming = await self._inner.open(request, timeout_s=timeout_s)
+            attempt.failed = incoming.status in UNAVAILABLE
+        return incoming
+
+    async def upload(
+        self, request: Outgoing, content: AsyncIterable[bytes]
+    ) -> Incoming:
+        """See `Transport.upload`; its pace is the sender's, so nothing is concluded."""
+        return await self._inner.upload(request, content)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        await self._inner.aclose()
+
+    def _gate(self, request: Outgoing) -> "_Gate":
+        kind = class_of(request)
+        gate = self._gates.get(kind)
+        if gate is None:
+            gate = self._gates[kind] = _Gate(self._limits)
+        return gate
+
+
+def class_of(request: Outgoing) -> CallClass:
+    """Calls that fail together: one slow table must not stop the sign-ins."""
+    if "/authentication/" in request.url:
+        return "authentication"
+    # Flux's functions are called by POST and read (flux-init.sql: `stable`).
+    if request.method in READ_METHODS or "/rpc/" in request.url:
+        return "reads"
+    return "writes"
+
+
+@dataclass(slots=True)
+class _Attempt:
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class _Gate:
+    """The state of one class of calls."""
+
+    limits: ResilienceLimits
+    failures: int = 0
+    next_probe_at: float = 0.0
+    quiet_until: float = 0.0
+    quiet_answer: Answer | None = None
+    room: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = asyncio.Semaphore(self.limits.concurrent)
+
+    @contextlib.asynccontextmanager
+    async def passing(self, timeout_s: float) -> AsyncIterator[_Attempt]:
+        """Room for one call. Raises: TransportError, nothing having been sent."""
+        self._check_circuit()
+        await self._enter(timeout_s)
+        attempt = _Attempt()
+        try:
+            yield attempt
+        except TransportError as error:
+            in_vain = error.trouble in ("timeout", "connect", "lost")
+            attempt.failed = in_vain and timeout_s >= self.limits.fair_s
+            if attempt.failed:
+                self._note(failed=True)
+            raise
+        else:
+            self._note(failed=attempt.failed)
+        finally:
+            self.room.release()
+
+    def told_to_wait(self) -> Answer | None:
+        """The upstream's answer, as long as its `Retry-After` lasts."""
+        answer, left_s = self.quiet_answer, self.quiet_until - _now()
+        if answer is None or left_s <= 0:
+            return None
+        headers = {**answer.headers, "retry-after": str(int(left_s) + 1)}
+        return Answer(answer.status, headers, answer.body)
+
+    def heed(self, answer: Answer) -> None:
+        """Note a `Retry-After` in seconds; its form with a date is in nobody's use."""
+        wait = answer.headers.get("retry-after", "")
+        if answer.status in (429, 503) and wait.isascii() and wait.isdigit():
+            seconds = min(float(wait), LONGEST_RETRY_AFTER_S)
+            self.quiet_until, self.quiet_answer = _now() + seconds, answer
+
+    def _check_circuit(self) -> None:
+        if self.failures < self.limits.failures:
+            return
+        if _now() < self.next_probe_at:
+            raise TransportError("connect", "the circuit is open", sent=False)
+        # By the clock and not one after the other: a probe may itself hang.
+        self.next_probe_at = _now() + self.limits.probe_every_s
+
+    async def _enter(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(min(self.limits.wait_s, timeout_s)):
+                await self.room.acquire()
+        except TimeoutError:
+            message = "too many calls wait for this upstream"
+            raise TransportError("timeout", message, sent=False) from None
+
+    def _note(self, *, failed: bool) -> None:
+        if not failed:
+            self.failures = 0
+            return
+        self.failures += 1
+        if self.failures == self.limits.failures:
+            self.next_probe_at = _now() + self.limits.probe_every_s
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """Repetitions allowed: one for every ten calls, and a few to begin with."""
+
+    share: float = 0.1
+    most: float = 10.0
+    left: float = 10.0
+
+    def deposit(self) -> None:
+        """A call went out."""
+        self.left = min(self.most, self.left + self.share)
+
+    def take(self) -> bool:
+        """True if one more repetition is allowed."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

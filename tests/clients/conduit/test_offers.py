@@ -1,0 +1,219 @@
+"""What is learnt of a Conduit, and what stands in for what it lacks."""
+
+import asyncio
+import logging
+
+import pytest
+from clients_harness import LIMITS, Tokens, Upstream, answer
+
+from clients.conduit.client import ConduitClient, conduit_http, storage_http
+from clients.conduit.offers import ABSENCE_S, SINGLE_READS_PER_S, Offers
+from clients.errors import (
+    InvalidInputError,
+    NotAuthenticatedError,
+    UpstreamError,
+    UpstreamMisconfiguredError,
+    UpstreamUnavailableError,
+)
+from clients.http import CallScope
+
+TIME = "2026-11-22T06:17:19.477Z"
+HTML_404 = answer(404, b"<html>Cannot GET</html>", content_type="text/html")
+BOTH = frozenset({"author", "coverFile"})
+
+
+def uuid(n: int) -> str:
+    return f"00000000-0000-4000-8000-{n:012x}"
+
+
+def post(n: int) -> dict[str, object]:
+    return {
+        "_id": uuid(n),
+        "title": "t",
+        "createdAt": TIME,
+        "updatedAt": TIME,
+        "author": {"_id": uuid(9), "username": "alice"},
+        "coverFile": None,
+    }
+
+
+def field_error(code: object, message: str) -> dict[str, object]:
+    return {"message": message, "path": ["a0"], "extensions": {"code": code}}
+
+
+@pytest.fixture
+def offers() -> Offers:
+    return Offers()
+
+
+@pytest.fixture
+def conduit(upstream: Upstream, scope: CallScope, offers: Offers) -> ConduitClient:
+    http = conduit_http(upstream.url, upstream.transport(), LIMITS)
+    storage = storage_http(upstream.transport(), LIMITS)
+    return ConduitClient(http, storage, Tokens(), scope, offers)
+
+
+async def test_an_absence_is_believed_for_some_minutes_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [1000.0]
+    offers = Offers(clock=lambda: now[0])
+    assert not offers.lacks("GetPostsByIds")
+    with caplog.at_level(logging.WARNING, "mainstem.conduit"):
+        offers.note_absence("GetPostsByIds")
+        assert offers.lacks("GetPostsByIds")
+        now[0] += ABSENCE_S
+        assert not offers.lacks("GetPostsByIds")
+        offers.note_absence("GetPostsByIds")
+    assert len(caplog.records) == 1
+
+
+async def test_single_reads_keep_to_half_of_the_routers_budget() -> None:
+    offers = Offers()
+    started = asyncio.get_running_loop().time()
+    await asyncio.gather(*(offers.turn() for _ in range(6)))
+    took = asyncio.get_running_loop().time() - started
+    assert 5 / SINGLE_READS_PER_S <= took < 1.0
+
+
+async def test_the_aliases_of_one_field_carry_the_ids_and_all_that_is_shown(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    offers.note_absence("GetPostsByIds")
+    body = {
+        "data": {"a0": post(1), "a1": None},
+        "errors": [field_error(404, "Document does not exist")],
+    }
+    upstream.script(answer(200, body))
+    (found,) = await conduit.posts.by_ids([uuid(1), uuid(2)], populate=BOTH)
+    assert found.author is not None
+    assert (found.author.username, found.author_loaded) == ("alice", True)
+    assert (found.cover_file_id, found.cover_file_loaded) == (None, True)
+    seen = upstream.only
+    assert (seen.method, seen.target) == ("POST", "/graphql")
+    assert seen.headers["cache-control"] == "no-cache"
+    assert isinstance(seen.json, dict)
+    query = seen.json["query"]
+    assert query.count("getDatabasePostId(") == 2
+    assert f'a1:getDatabasePostId(id:"{uuid(2)}")' in query
+
+
+async def test_what_was_not_asked_for_is_not_kept(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    offers.note_absence("GetPostsByIds")
+    upstream.script(answer(200, {"data": {"a0": post(1)}}))
+    (found,) = await conduit.posts.by_ids([uuid(1)])
+    assert (found.author, found.author_loaded) == (None, False)
+    assert found.author_id == uuid(9)
+
+
+async def test_a_scope_goes_into_every_way(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    upstream.script(HTML_404, HTML_404, answer(200, post(1)))
+    await conduit.posts.by_ids([uuid(1)], scope='Team:"1"')
+    endpoint, graphql, single = upstream.seen
+    assert ("scope", 'Team:"1"') in endpoint.query
+    assert isinstance(graphql.json, dict)
+    assert 'scope:"Team:\\"1\\""' in graphql.json["query"]
+    assert single.path == f"/database/Post/{uuid(1)}"
+    assert single.query == [("scope", 'Team:"1"')]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        (404, "Not found", UpstreamUnavailableError),
+        (500, "round_robin: No connection established", UpstreamUnavailableError),
+        (500, "something else", UpstreamError),
+        ("INTERNAL_SERVER_ERROR", "something else", UpstreamError),
+        (401, "2FA is required", NotAuthenticatedError),
+    ],
+)
+async def test_another_failure_of_an_alias_is_that_failure(
+    upstream: Upstream,
+    conduit: ConduitClient,
+    offers: Offers,
+    code: object,
+    message: str,
+    kind: type[UpstreamError],
+) -> None:
+    offers.note_absence("GetPostsByIds")
+    body = {"data": {"a0": None}, "errors": [field_error(code, message)]}
+    upstream.script(answer(200, body))
+    with pytest.raises(UpstreamError) as caught:
+        await conduit.posts.by_ids([uuid(1)])
+    assert type(caught.value) is kind
+
+
+async def test_a_token_refused_within_a_200_is_renewed_once(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    offers.note_absence("GetFilesByIds")
+    refused = field_error(403, "File access is not public")
+    file = {"_id": uuid(1), "name": "f", "createdAt": TIME, "updatedAt": TIME}
+    upstream.script(
+        answer(200, {"data": {"a0": None}, "errors": [refused]}),
+        answer(200, {"data": {"a0": file}}),
+    )
+    (found,) = await conduit.storage.by_ids([uuid(1)])
+    assert found.name == "f"
+    tokens = [seen.headers["authorization"] for seen in upstream.seen]
+    assert tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_people_have_no_second_way(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    upstream.script(HTML_404)
+    with pytest.raises(UpstreamMisconfiguredError):
+        await conduit.users.by_ids([uuid(1)])
+
+
+async def test_a_wrong_router_is_no_absence_for_ever(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    """All ways are HTML 404: that is an error, not an empty answer."""
+    upstream.script(HTML_404)
+    with pytest.raises(UpstreamMisconfiguredError):
+        await conduit.posts.by_ids([uuid(1)])
+    assert [seen.path for seen in upstream.seen] == [
+        "/database/function/GetPostsByIds",
+        "/graphql",
+        f"/database/Post/{uuid(1)}",
+    ]
+
+
+async def test_guarded_storage_is_never_asked_by_the_custom_endpoint(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    http = conduit_http(upstream.url, upstream.transport(), LIMITS)
+    storage = storage_http(upstream.transport(), LIMITS)
+    offers = Offers(storage_authorization=True)
+    conduit = ConduitClient(http, storage, Tokens(), scope, offers)
+    hidden = field_error(403, "You do not have access to file")
+    upstream.script(answer(200, {"data": {"a0": None}, "errors": [hidden]}))
+    assert await conduit.storage.by_ids([uuid(1)]) == []
+    assert upstream.only.path == "/graphql"
+
+
+async def test_the_first_page_of_files_begins_at_an_id_that_mongodb_takes(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    upstream.script(answer(200, {"documents": [], "count": 0}))
+    offers.note_id(uuid(1))
+    await conduit.storage.page(limit=1)
+    offers.note_id("5" * 24)
+    await conduit.storage.page(limit=1)
+    starts = [dict(seen.query)["id"] for seen in upstream.seen]
+    assert starts == ["ffffffff-ffff-ffff-ffff-ffffffffffff", "f" * 24]
+
+
+async def test_a_malformed_id_is_refused_before_any_way(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    offers.note_absence("GetPostsByIds")
+    with pytest.raises(InvalidInputError):
+        await conduit.posts.by_ids(['x"){_id}'])
+    assert upstream.seen == []
