@@ -22,4 +22,30 @@ The life of a session::
 
     signOut / idle / absolute end / renewal refused ─► record deleted first, then the
                        index entry, then (with the last device) the upstream's session
+
+Where to look, from outside to inside:
+
+=====================  ====================================================
+`session`              who is asking, for the length of one request
+`cookie`, `seal`       the sealed value around it, byte for byte iron-session's
+`auth`                 a request's tokens, as `clients/http.py` asks for them
+`flux_tokens`          where a person's Flux token comes from
+`accounts`             what a person does: sign up, in, out, list, end
+`login_limits`         how often they may try
+`even_timing`          sign-ins that tell nothing by how long they take
+`endings`              how sessions end
+`renewal`              how tokens are read and renewed (`tasks`: uncancelled)
+`family`               which sessions share a pair of tokens
+`lease`                the lock over all processes
+`policy`, `records`    how long sessions live; what lies in the vault
+`vault`                the store's protocol; `redis_vault` (`redis_scripts`,
+                       `redis_connection`) and `memory` are its implementations
+`encryption`           a record as it lies there, in the clear or encrypted
+`recent_entries`       index entries that need not be read again
+`claims`               writes that a client may repeat (idempotency keys)
+`budgets`              what a person may ask for in a minute (LIMIT_COST_PER_MINUTE)
+`broadcast`, `watch`   words between processes; sessions of open connections
+=====================  ====================================================
+
+For the operator and the reviewer: docs/sessions.md; why a lease: docs/decisions/0006.
 """

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from clients.conduit.records import ConduitUser, TokenPair
 from clients.errors import (
+    InvalidCredentialsError,
     InvalidInputError,
     NotAuthenticatedError,
     UpstreamResponseError,
@@ -24,6 +25,7 @@ from clients.http import CallScope
 
 from .cookie import USER_ID_LIMIT, SessionCookie
 from .endings import Endings
+from .even_timing import even_out
 from .login_limits import LoginLimiter, LoginLimits, account_name
 from .policy import SessionPolicy
 from .records import (
@@ -78,12 +80,13 @@ class SessionService:
         *,
         policy: SessionPolicy,
         limits: LoginLimits | None = None,
+        announce_end: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._vault = vault
         self._keeper = keeper
         self._family = keeper.family
-        self._endings = Endings(vault, keeper, policy)
+        self._endings = Endings(vault, keeper, policy, announce_end)
         self._authentication = authentication
         self._cookie = cookie
         self._policy = policy
@@ -131,8 +134,12 @@ class SessionService:
         entering = self._keeper.tasks.start(
             self._enter(email, password, scope, user_agent)
         )
+        started = asyncio.get_running_loop().time()
         try:
             ref = await watch(entering, deadline=scope.deadline, what="sign-in")
+        except InvalidCredentialsError:
+            await even_out(started)
+            raise
         except BaseException:
             # Nobody will get the cookie: what was opened must not stay open.
             entering.add_done_callback(self._end_unclaimed)

@@ -121,7 +121,7 @@ class SessionCookie:
             ref = _ref_for(source, unsealed.payload)
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.
-            log.warning("session refused", extra={"reason": error.reason})
+            log.warning("session refused", extra={"fields": {"reason": error.reason}})
             return Session(source=source, shown_cookies=shown)
         extra = {
             key: item

@@ -101,7 +101,9 @@ class RecordCodec:
         try:
             return self._decode(vault_key, stored)
         except _RefusedError as error:
-            log.warning("vault record refused", extra={"reason": str(error)})
+            log.warning(
+                "vault record refused", extra={"fields": {"reason": str(error)}}
+            )
             return None
 
     def _decode(self, vault_key: str, stored: bytes) -> VaultRecord:

@@ -8,7 +8,7 @@ lives on the same tokens, the upstream's own session.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 from clients.conduit.records import TokenPair
@@ -33,16 +33,22 @@ class Endings:
     """Process-wide, over the keeper's family of sessions."""
 
     def __init__(
-        self, vault: TokenVault, keeper: TokenKeeper, policy: SessionPolicy
+        self,
+        vault: TokenVault,
+        keeper: TokenKeeper,
+        policy: SessionPolicy,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
+        """`announce` is told the vault key of every session that ends here."""
         self._vault = vault
         self._keeper = keeper
         self._family = keeper.family
         self._policy = policy
+        self._announce = announce
 
     async def end(self, ref: SessionRef, request_id: str) -> None:
         """End one session; the upstream's too, if no other one lives on it."""
-        record = await self._vault.take(ref.vault_key)
+        record = await self._take(ref.vault_key)
         async with self.lease_if_free(self._family.lock_name(ref)):
             await self._forget(ref.user_id, [ref.vault_key])
             others = await self._family.records(ref)
@@ -62,9 +68,15 @@ class Endings:
 
     async def _take_all(self, ref: SessionRef) -> list[VaultRecord]:
         keys = {*await self._vault.entries(ref.user_id), ref.vault_key}
-        taken = await asyncio.gather(*(self._vault.take(key) for key in keys))
+        taken = await asyncio.gather(*(self._take(key) for key in keys))
         await self._forget(ref.user_id, keys)
         return [record for record in taken if record is not None]
+
+    async def _take(self, vault_key: str) -> VaultRecord | None:
+        record = await self._vault.take(vault_key)
+        if self._announce is not None:
+            self._announce(vault_key)
+        return record
 
     async def _forget(self, user_id: str, vault_keys: Iterable[str]) -> None:
         # An entry without a record is left out of every list, and ends by itself.

@@ -22,15 +22,21 @@ from .vault import TokenVault
 
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.1
+# Far above the time-outs of all that is done under a lease.
+LONGEST_S: Final = 120.0
 
 log = logging.getLogger("mainstem.session")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseSettings:
-    """`lease_s`: how long a dead holder blocks the others; `wait_s`: their patience."""
+    """`lease_s`: how long a dead holder blocks the others; `wait_s`: their patience.
 
-    lease_s: float = 6.0
+    Short on purpose: an upstream may still be at work for a holder that died, and only
+    who asks before it is done finds the refresh token unused.
+    """
+
+    lease_s: float = 2.0
     wait_s: float = 20.0
 
 
@@ -42,13 +48,15 @@ async def lease(
 
     Raises: UpstreamUnavailableError when it is not won in time, VaultUnavailableError.
     """
-    owner = secrets.token_urlsafe(16)
+    owner, over = secrets.token_urlsafe(16), asyncio.Event()
     await _win(vault, name, owner, settings)
-    extending = asyncio.create_task(_extend(vault, name, owner, settings.lease_s))
+    extending = asyncio.create_task(_extend(vault, name, owner, settings.lease_s, over))
     try:
         yield
     finally:
-        extending.cancel()
+        over.set()
+        # Or an extension on its way would take the lock again that is given up here.
+        await extending
         # If it cannot be given back now it ends by itself.
         with contextlib.suppress(VaultUnavailableError):
             await vault.release(name, owner)
@@ -68,9 +76,21 @@ async def _win(
         pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
 
-async def _extend(vault: TokenVault, name: str, owner: str, lease_s: float) -> None:
-    while True:
-        await asyncio.sleep(lease_s / 3)
+async def _extend(
+    vault: TokenVault, name: str, owner: str, lease_s: float, over: asyncio.Event
+) -> None:
+    """Extend until it is over, but not for ever: a holder may hang.
+
+    Ended by a word and not by cancelling it: on a machine that stood still redis-py was
+    seen to turn a cancellation into a time-out, and a lock was held by nobody for good.
+    """
+    end = asyncio.get_running_loop().time() + LONGEST_S
+    while asyncio.get_running_loop().time() < end:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(lease_s / 4):
+                await over.wait()
+        if over.is_set():
+            return
         try:
             if not await vault.hold(name, owner, lease_s):
                 log.warning("lease lost to another holder")

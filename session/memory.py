@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from clients.conduit.records import TokenPair
 
+from .claims import Claim
 from .encryption import RecordCodec, VaultEncryption
 from .records import SessionEntry, VaultRecord
 from .session import SessionRef
@@ -59,6 +60,7 @@ class MemoryVault:
         self._locks: _Expiring[str] = _Expiring(clock)
         self._counts: _Expiring[int] = _Expiring(clock)
         self._accounts: _Expiring[str] = _Expiring(clock)
+        self._claims: _Expiring[str] = _Expiring(clock)
 
     async def resolve(
         self, ref: SessionRef
@@ -137,6 +139,23 @@ class MemoryVault:
 
     async def recall_account(self, account: str) -> str | None:
         return self._accounts.get(account)
+
+    async def claim(self, name: str, value: str, life_s: int) -> Claim | None:
+        found = self._claims.get(name)
+        if found is not None:
+            return Claim(found, life_s - self._claims.left_s(name))
+        self._claims.put(name, value, life_s)
+        return None
+
+    async def replace_claim(self, name: str, old: str, new: str, life_s: int) -> bool:
+        if self._claims.get(name) != old:
+            return False
+        self._claims.put(name, new, life_s)
+        return True
+
+    async def drop_claim(self, name: str, value: str) -> None:
+        if self._claims.get(name) == value:
+            self._claims.pop(name)
 
     async def ping(self) -> None:
         """Always there."""

@@ -56,3 +56,8 @@ COUNT: Final = Script(
     "if left < 0 then left = ARGV[1] * 1000 "
     "redis.call('PEXPIRE', KEYS[1], left) end return {count, left}"
 )
+CLAIM: Final = Script(
+    "local now = redis.call('GET', KEYS[1]) "
+    "if now then return {now, redis.call('PTTL', KEYS[1])} end "
+    "redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) return false"
+)

@@ -10,6 +10,7 @@ Conduit guide; everything else stands under our own prefix::
     mainstem:lock:{name}         text, the owner of a lease, with its expiry
     mainstem:count:{name}        number, attempts in a window, with its expiry
     mainstem:account:{digest}    text, whose account an e-mail address is
+    mainstem:claim:{digest}      text, what became of a write with an idempotency key
 
 Every command touches one name, every script too, so a Cluster may keep the names on
 different nodes. Commands in use, for an ACL: GET SET GETDEL DEL EXPIRE HGET HGETALL
@@ -33,6 +34,7 @@ from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
 
 from . import redis_scripts
+from .claims import Claim
 from .encryption import RecordCodec
 from .records import SessionEntry, VaultRecord
 from .redis_connection import RedisCommands
@@ -206,6 +208,21 @@ class RedisVault:
     async def recall_account(self, account: str) -> str | None:
         raw = _bytes(await self._run("GET", self._own("account", account)))
         return raw.decode("utf-8", "replace") if raw else None
+
+    async def claim(self, name: str, value: str, life_s: int) -> Claim | None:
+        answer = await self._script(
+            redis_scripts.CLAIM, self._own("claim", name), value, life_s
+        )
+        if not isinstance(answer, list):
+            return None
+        return Claim(answer[0].decode(), life_s - int(answer[1]) / 1000)
+
+    async def replace_claim(self, name: str, old: str, new: str, life_s: int) -> bool:
+        key = self._own("claim", name)
+        return await self._script(redis_scripts.SWAP, key, old, new, life_s) == 1
+
+    async def drop_claim(self, name: str, value: str) -> None:
+        await self._script(redis_scripts.DISCARD, self._own("claim", name), value)
 
     async def ping(self) -> None:
         await self._run("PING")

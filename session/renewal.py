@@ -40,8 +40,6 @@ from .session import SessionRef
 from .tasks import TaskSet, watch
 from .vault import TokenVault
 
-__all__ = ["RenewalSettings", "SessionPolicy", "TokenKeeper"]
-
 T = TypeVar("T")
 
 # What the renewal of a refresh token that is not good any more is answered with.
@@ -117,7 +115,9 @@ class TokenKeeper:
         if record is None:
             raise _ended("no tokens in the vault")
         if not belongs(record, ref.user_id):
-            log.warning("vault record refused", extra={"reason": "another person's"})
+            log.warning(
+                "vault record refused", extra={"fields": {"reason": "another person's"}}
+            )
             raise _ended("the vault record is another person's")
         if entry is None:
             entry = SessionEntry(now, now, opened_by="other")
@@ -186,7 +186,8 @@ class TokenKeeper:
             return  # Dead already.
         except UpstreamError as error:
             log.warning(
-                "upstream sign-out failed", extra={"error": type(error).__name__}
+                "upstream sign-out failed",
+                extra={"fields": {"error": type(error).__name__}},
             )
 
     async def patiently(self, save: Callable[[], Awaitable[T]]) -> T:
@@ -301,7 +302,7 @@ class TokenKeeper:
             try:
                 return await self._authentication.renew(token, scope)
             except REFUSALS as error:
-                log.info("renewal refused", extra={"status": error.status})
+                log.info("renewal refused", extra={"fields": {"status": error.status}})
         return None
 
     async def _keep(

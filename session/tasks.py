@@ -48,7 +48,10 @@ class TaskSet:
             log.error("background work failed", exc_info=error)
         elif error is not None:
             # Whoever watched has got it; for the others it is no news either.
-            log.debug("background work failed", extra={"error": type(error).__name__})
+            log.debug(
+                "background work failed",
+                extra={"fields": {"error": type(error).__name__}},
+            )
 
 
 async def watch(task: asyncio.Task[T], *, deadline: float, what: str) -> T:

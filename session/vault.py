@@ -10,6 +10,7 @@ from typing import Protocol
 from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
 
+from .claims import ClaimStore
 from .memory import MemoryVault
 from .records import SessionEntry, VaultRecord
 from .redis_vault import RedisVault
@@ -18,7 +19,7 @@ from .session import SessionRef
 __all__ = ["MemoryVault", "RedisVault", "TokenVault", "VaultUnavailableError"]
 
 
-class TokenVault(Protocol):
+class TokenVault(ClaimStore, Protocol):
     """The store; each method is one round trip. Raises: VaultUnavailableError."""
 
     async def resolve(

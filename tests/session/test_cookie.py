@@ -166,7 +166,7 @@ def test_a_bearer_value_is_no_cookie_and_a_cookie_no_bearer_value(
     assert cookie.read_bearer(bearer).ref == SessionRef("user-1", "vault-key-1")
     assert not cookie.read({NAME: bearer}).is_open
     assert not cookie.read_bearer(value_of(header)).is_open
-    assert [record.__dict__["reason"] for record in caplog.records] == [
+    assert [record.__dict__["fields"]["reason"] for record in caplog.records] == [
         "wrong-purpose",
         "wrong-purpose",
     ]
@@ -207,7 +207,7 @@ def test_a_refused_cookie_is_logged_without_its_value(
     tampered = value[:-10] + "AAAAAAAA" + value[-2:]
     assert not cookie.read({NAME: tampered}).is_open
     [record] = caplog.records
-    assert record.__dict__["reason"] == "invalid"
+    assert record.__dict__["fields"]["reason"] == "invalid"
     assert value[10:40] not in str(record.__dict__)
 
 

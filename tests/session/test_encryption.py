@@ -81,7 +81,7 @@ def test_a_record_moved_to_another_key_is_refused(
 ) -> None:
     stored = codec("required", k1=OLD_KEY).encode(KEY, PAIR, {}).stored
     assert codec("required", k1=OLD_KEY).decode("vault-key-2", stored) is None
-    assert "another vault key" in caplog.records[0].__dict__["reason"]
+    assert "another vault key" in caplog.records[0].__dict__["fields"]["reason"]
 
 
 def test_a_plain_record_that_names_another_key_is_refused() -> None:
