@@ -4,6 +4,7 @@ Made by `server/context.py`; handed to every field by `schema/`. Making one cost
 upstream call and no vault read.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from clients.conduit.client import ConduitClient
@@ -11,10 +12,14 @@ from clients.errors import NotAuthenticatedError
 from clients.flux.client import FluxClient
 from clients.http import CallScope
 from session.accounts import SessionService
+from session.claims import ClaimStore
 from session.session import Session
 
+from .change_feed import ChangeFeed
 from .loaders import Loaders
 from .selection import Selection as Selection
+from .under_way import UnderWay
+from .upload_rules import UploadRules
 
 
 @dataclass(kw_only=True)
@@ -28,23 +33,51 @@ class RequestContext:
     sessions: SessionService
     flux: FluxClient
     conduit: ConduitClient
+    claims: ClaimStore
     scope: CallScope
     user_agent: str | None = None
     client_address: str | None = None
     preview_path: str = "/preview"
     max_page_size: int = 100
+    # One of the manifests: reviewed when it was built, so its size is not limited.
+    trusted_document: bool = False
+    # A query: nothing is lost when it is cut short because its client went away.
+    only_reads: bool = False
+    # Takes the operation's cost out of the person's budget; raises RateLimitedError.
+    charge: Callable[[int], Awaitable[None]] | None = None
     # False leaves it to the upstream who may change what (CONDUIT_OWNERSHIP=upstream).
     checks_ownership: bool = True
+    # Whether Conduit guards files for each person (CONDUIT_STORAGE_AUTHORIZATION=on):
+    # then nothing of a file may come but by storage's own routes.
+    storage_authorization: bool = False
+    uploads: UploadRules = field(default_factory=UploadRules)
+    uploads_under_way: UnderWay = field(default_factory=UnderWay)
     selection: Selection = field(default_factory=Selection)
+    changes: ChangeFeed = field(default_factory=ChangeFeed, repr=False)
+    # A subscription's context outlives many deadlines: makes one as of a new request.
+    renewed: Callable[[], "RequestContext"] | None = field(default=None, repr=False)
     loaders: Loaders = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start with empty loaders."""
         self.forget()
 
+    @property
+    def post_relations(self) -> frozenset[str]:
+        """What is sent along with posts: what is selected of author and coverFile."""
+        relations = self.selection.post_relations
+        return relations - {"coverFile"} if self.storage_authorization else relations
+
     def forget(self) -> None:
         """Drop every loaded row: it may be another's now, or older than a write."""
         self.loaders = Loaders(self)
+
+    def begin_again(self) -> None:
+        """Start over as a new request would: deadline, tokens and loaders anew."""
+        if self.renewed is not None:
+            fresh = self.renewed()
+            self.flux, self.conduit, self.scope = fresh.flux, fresh.conduit, fresh.scope
+        self.forget()
 
     def require_viewer(self) -> str:
         """The viewer's id at Conduit; refuses before any call when there is none.

@@ -8,7 +8,7 @@ from clients.conduit.records import ConduitFile, ConduitPost
 from clients.errors import (
     InvalidInputError,
     PermissionDeniedError,
-    UpstreamUnavailableError,
+    UpstreamError,
 )
 
 from . import inputs
@@ -77,7 +77,7 @@ async def delete_file(context: RequestContext, file_id: str) -> str:
         raise PermissionDeniedError("a file outside the viewer's own folder")
     try:
         await storage.delete(file.id)
-    except UpstreamUnavailableError as failure:
+    except UpstreamError as failure:
         if await look_up(failure, partial(storage.get, file.id)) is not None:
             raise
     context.forget()

@@ -16,7 +16,9 @@ from clients.conduit.records import (
     ConduitUser,
     ConduitViewer,
 )
+from clients.errors import PermissionDeniedError
 from clients.flux.records import FluxNote, NoteConditions
+from clients.ids import is_uuid
 from clients.keyset import Keyset
 
 from .batching import BatchLoader, K, V, align_many, align_one, each
@@ -50,11 +52,15 @@ class NoteByIdLoader(ContextLoader[str, FluxNote | None]):
 
 
 class PostByIdLoader(ContextLoader[str, ConduitPost | None]):
-    """With authors and covers, when the operation asks for any."""
+    """With authors and covers, when the operation asks for any; one for each scope."""
+
+    def __init__(self, context: "RequestContext", *, scope: str | None = None) -> None:
+        super().__init__(context)
+        self._scope = scope
 
     async def load_batch(self, keys: list[str]) -> list[ConduitPost | None]:
         rows = await self.context.conduit.posts.by_ids(
-            keys, populate=self.context.selection.post_relations
+            keys, populate=self.context.post_relations, scope=self._scope
         )
         self.context.loaders.prime_relations(rows)
         return align_one(keys, rows, lambda row: row.id)
@@ -99,6 +105,11 @@ class ViewerByUserIdLoader(ContextLoader[str, ConduitViewer]):
         return [viewer for _ in keys]
 
 
+def _uuids(post_ids: Iterable[str]) -> list[str]:
+    """Those that notes can be about; Conduit on MongoDB has other ids too."""
+    return [post_id for post_id in post_ids if is_uuid(post_id)]
+
+
 class NotesByPostIdLoader(ContextLoader[str, list[FluxNote]]):
     """The newest notes of many posts, one call (flux.md §13); a loader per page."""
 
@@ -111,7 +122,7 @@ class NotesByPostIdLoader(ContextLoader[str, list[FluxNote]]):
 
     async def load_batch(self, keys: list[str]) -> list[list[FluxNote]]:
         notes = await self.context.flux.notes.by_posts(
-            keys,
+            _uuids(keys),
             per_post=self._per_post,
             beyond=self._beyond,
             columns=self.context.selection.note_columns | {"post_id"},
@@ -125,7 +136,7 @@ class NoteCountByPostIdLoader(ContextLoader[str, int]):
     """How many notes the viewer has about each post."""
 
     async def load_batch(self, keys: list[str]) -> list[int]:
-        counts = await self.context.flux.notes.counts_by_posts(keys)
+        counts = await self.context.flux.notes.counts_by_posts(_uuids(keys))
         return [counts.get(key, 0) for key in keys]
 
 
@@ -169,7 +180,7 @@ class PostPageByListLoader(ContextLoader[PostList, Page[ConduitPost]]):
         page = await read_post_page(
             self.context.conduit,
             query,
-            populate=self.context.selection.post_relations,
+            populate=self.context.post_relations,
             count=loaders.post_counts.load,
         )
         loaders.prime_posts(page.items)
@@ -182,7 +193,9 @@ class PostCountByConditionsLoader(ContextLoader[PostConditions, int]):
     async def load_batch(self, keys: list[PostConditions]) -> list[int | Exception]:
         return await each(
             self.context.conduit.posts.count(
-                author_id=key.author_id, title_contains=key.title_contains
+                author_id=key.author_id,
+                title_contains=key.title_contains,
+                scope=key.scope,
             )
             for key in keys
         )
@@ -197,6 +210,9 @@ class FilePageByRequestLoader(ContextLoader[PageRequest, Page[ConduitFile]]):
         return await each(self._read(key) for key in keys)
 
     async def _read(self, request: PageRequest) -> Page[ConduitFile]:
+        if self.context.storage_authorization:
+            # The list is a custom endpoint: past storage's rules it shows all files.
+            raise PermissionDeniedError("no list of files with storage authorization")
         page = await read_file_page(self.context.conduit, request, count=self._count)
         self.context.loaders.files.prime_all({row.id: row for row in page.items})
         return page
@@ -213,6 +229,7 @@ class Loaders:
     def __init__(self, context: "RequestContext") -> None:
         self._context = context
         self._notes_by_post: dict[tuple[int, Keyset | None], NotesByPostIdLoader] = {}
+        self._posts_in: dict[str, PostByIdLoader] = {}
 
     @cached_property
     def notes(self) -> NoteByIdLoader:
@@ -261,6 +278,14 @@ class Loaders:
     @cached_property
     def file_pages(self) -> FilePageByRequestLoader:
         return FilePageByRequestLoader(self._context)
+
+    def posts_in(self, scope: str) -> PostByIdLoader:
+        """The loader of posts as the scope sees them."""
+        loader = self._posts_in.get(scope)
+        if loader is None:
+            loader = PostByIdLoader(self._context, scope=scope)
+            self._posts_in[scope] = loader
+        return loader
 
     def notes_by_post(
         self, *, per_post: int, beyond: Keyset | None

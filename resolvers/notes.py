@@ -3,16 +3,26 @@
 import uuid
 from collections.abc import Awaitable
 from functools import partial
+from typing import Final
 
-from clients.errors import NotFoundError, UpstreamUnavailableError
+from clients.errors import ConflictError, NotFoundError, UpstreamError
 from clients.flux.records import FluxNote, NoteConditions
+from clients.ids import is_uuid
 
-from . import inputs
+from . import changes, inputs
+from .change_feed import ChangeKind
 from .context import RequestContext
 from .ids import upstream_id
 from .note_pages import NoteList
 from .outcomes import look_up
 from .paging import Cursors, Page, PageRequest, keyset_page, rowless_page
+from .retries import checked_key
+
+# What tells whether a stored note is the one that was to be written.
+_COMPARED: Final = frozenset({"body", "post_id", "updated_at"})
+
+# Ids of notes written with an idempotency key; a name of its own for nothing else.
+KEY_NAMESPACE: Final = uuid.UUID("1d9a2f0e-6b0c-5a51-9c5e-6f2d1c3b7a40")
 
 
 def get_note(context: RequestContext, note_id: str) -> Awaitable[FluxNote | None]:
@@ -57,17 +67,25 @@ async def list_notes_of_post(
 
 
 async def create_note(
-    context: RequestContext, *, body: str, post_id: str | None
+    context: RequestContext,
+    *,
+    body: str,
+    post_id: str | None,
+    idempotency_key: str | None = None,
 ) -> FluxNote:
     """One call; one more when a post is named, which the viewer must be able to read.
 
     The id is made here, so that a write whose outcome nobody told can be looked up.
+    With a key the id follows from it: a repetition is refused by the upstream and
+    returns the note that is there, as it stands now (one call more).
     Raises: InvalidInputError, PermissionDeniedError.
     """
     viewer_id = context.require_viewer()
+    key = checked_key(idempotency_key)
     body = inputs.text(body, field="body")
     about = await _readable_post_id(context, post_id)
-    note_id = str(uuid.uuid4())
+    note_id = str(uuid.uuid4()) if key is None else _id_of_key(viewer_id, key)
+    written = partial(_written_note, context, note_id, body=body, post_id=about)
     try:
         note = await context.flux.notes.create(
             id=note_id,
@@ -76,12 +94,17 @@ async def create_note(
             owner_id=viewer_id,
             columns=context.selection.note_columns,
         )
-    except UpstreamUnavailableError as failure:
-        found = await look_up(failure, partial(_stored_note, context, note_id))
+    except ConflictError:
+        if key is None:
+            raise
+        note = await written()
+    except UpstreamError as failure:
+        found = await look_up(failure, written)
         if found is None:
             raise
         note = found
     context.forget()
+    changes.announce_note(context, ChangeKind.CREATED, note.id)
     return note
 
 
@@ -93,13 +116,14 @@ async def update_note(context: RequestContext, note_id: str, *, body: str) -> Fl
     columns = context.selection.note_columns | {"body"}
     try:
         note = await context.flux.notes.update(key, body=body, columns=columns)
-    except UpstreamUnavailableError as failure:
+    except UpstreamError as failure:
         note = await look_up(failure, partial(_stored_note, context, key))
         if note is None or note.body != body:
             raise
     if note is None:
         raise NotFoundError("update of a note that is missing or hidden")
     context.forget()
+    changes.announce_note(context, ChangeKind.UPDATED, key)
     return note
 
 
@@ -112,20 +136,41 @@ async def delete_note(context: RequestContext, note_id: str) -> str:
     key = upstream_id("Note", note_id)
     try:
         was_there = await context.flux.notes.delete(key)
-    except UpstreamUnavailableError as failure:
+    except UpstreamError as failure:
         if await look_up(failure, partial(_stored_note, context, key)) is not None:
             raise
         was_there = True
     if not was_there:
         raise NotFoundError("delete of a note that is missing or hidden")
     context.forget()
+    changes.announce_note(context, ChangeKind.DELETED, key)
     return key
 
 
+def _id_of_key(viewer_id: str, key: str) -> str:
+    """The same for the same person and key; nobody else can make it."""
+    return str(uuid.uuid5(KEY_NAMESPACE, f"{viewer_id} {key}"))
+
+
+async def _written_note(
+    context: RequestContext, note_id: str, *, body: str, post_id: str | None
+) -> FluxNote:
+    """The note that this write, or an earlier one with its key, made; edited or not.
+
+    Raises: NotFoundError; InvalidInputError, when it was another note from the start.
+    """
+    note = await _stored_note(context, note_id)
+    untouched = note.updated_at in (None, note.created_at)
+    if untouched and (note.body, note.post_id) != (body, post_id):
+        raise inputs.refused(
+            "idempotencyKey", "This key was used before, with another input."
+        )
+    return note
+
+
 async def _stored_note(context: RequestContext, key: str) -> FluxNote:
-    rows = await context.flux.notes.by_ids(
-        [key], columns=context.selection.note_columns | {"body"}
-    )
+    columns = context.selection.note_columns | _COMPARED
+    rows = await context.flux.notes.by_ids([key], columns=columns)
     if not rows:
         raise NotFoundError("no such note, or it is hidden")
     return rows[0]
@@ -135,6 +180,8 @@ async def _readable_post_id(context: RequestContext, post_id: str | None) -> str
     if post_id is None:
         return None
     key = upstream_id("Post", post_id, field="postId")
+    if not is_uuid(key):  # Conduit on MongoDB; Flux keeps UUIDs
+        raise inputs.refused("postId", "Notes cannot be about this post.")
     if await context.loaders.posts.load(key) is None:
         raise inputs.refused("postId", "There is no such post.")
     return key

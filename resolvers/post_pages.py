@@ -29,10 +29,15 @@ SortField = Literal["createdAt", "updatedAt", "title"]
 
 @dataclass(frozen=True, slots=True)
 class PostConditions:
-    """All that are given must hold; the author's id is the upstream's."""
+    """All that are given must hold; the author's id is the upstream's.
+
+    `scope`: what this team or person may read, where posts have row-level
+    authorization.
+    """
 
     author_id: str | None = None
     title_contains: str | None = None
+    scope: str | None = None
 
 
 EVERY_POST: Final = PostConditions()
@@ -86,6 +91,7 @@ async def _keyset_page(
         keyset=beyond,
         descending=query.descending != request.backward,
         author_id=query.conditions.author_id,
+        scope=query.conditions.scope,
         populate=populate,
     )
     return keyset_page(request, page.documents, cursors.keyset, total)
@@ -114,5 +120,6 @@ async def _list_page(
         sort=(query.sort, query.descending != window.from_end),
         author_id=query.conditions.author_id,
         title_contains=query.conditions.title_contains,
+        scope=query.conditions.scope,
         populate=populate,
     )

@@ -6,24 +6,36 @@ from typing import Final
 
 from clients.conduit.posts import PostChanges as PostChanges
 from clients.conduit.records import ConduitPost
-from clients.errors import PermissionDeniedError, UpstreamUnavailableError
+from clients.errors import PermissionDeniedError, UpstreamError
 from clients.flux.records import FluxNote
 
+from . import changes as live
 from . import inputs
+from .change_feed import ChangeKind
 from .context import RequestContext
 from .ids import upstream_id
 from .outcomes import look_up
 from .paging import Page
+from .post_creation import PostCreation
 from .post_pages import PostConditions, PostList
+from .retries import KeyedWrite, checked_key
 
 # Conduit's text columns hold no more on PostgreSQL (conduit.md §3).
 MAX_TITLE_LENGTH: Final = 255
 
 
-def get_post(context: RequestContext, post_id: str) -> Awaitable[ConduitPost | None]:
-    """One call for all posts asked for by id, with author and cover if selected."""
+def get_post(
+    context: RequestContext, post_id: str, *, scope: str | None = None
+) -> Awaitable[ConduitPost | None]:
+    """One call for all posts asked for by id, with author and cover if selected.
+
+    With a scope, one call for all of that scope.
+    """
     context.require_viewer()
-    return context.loaders.posts.load(upstream_id("Post", post_id))
+    key = upstream_id("Post", post_id)
+    if scope is None:
+        return context.loaders.posts.load(key)
+    return context.loaders.posts_in(_scope(scope)).load(key)
 
 
 def get_post_of_note(
@@ -42,12 +54,16 @@ def list_posts(
 
 
 def conditions(
-    *, author_id: str | None = None, title_contains: str | None = None
+    *,
+    author_id: str | None = None,
+    title_contains: str | None = None,
+    scope: str | None = None,
 ) -> PostConditions:
     """Checked conditions of a list. Raises: InvalidInputError."""
     return PostConditions(
         author_id=author_id and upstream_id("User", author_id, field="authorId"),
         title_contains=inputs.search(title_contains, field="titleContains"),
+        scope=None if scope is None else _scope(scope),
     )
 
 
@@ -58,22 +74,36 @@ async def create_post(
     body: str | None,
     cover_file_id: str | None,
     scope: str | None,
+    idempotency_key: str | None = None,
 ) -> ConduitPost:
-    """One call; one more when a cover is named, which the viewer must be able to read.
+    """Two calls; one more when a cover is named, which the viewer must be able to read.
 
+    The first notes the author's newest post, so that an outcome that nobody told can
+    be looked up. With a key, a repetition returns what the first attempt made.
     Raises: InvalidInputError, ConflictError, PermissionDeniedError (scope).
     """
     viewer_id = context.require_viewer()
-    title, body = _title(title), _body(body)
-    cover = await _readable_file_id(context, cover_file_id)
-    post = await context.conduit.posts.create(
-        title=title,
-        body=body,
+    key = checked_key(idempotency_key)
+    creation = PostCreation(
+        conduit=context.conduit,
         author_id=viewer_id,
-        cover_file_id=cover,
-        scope=scope,
+        title=_title(title),
+        body=_body(body),
+        scope=None if scope is None else _scope(scope),
+        cover_file_id=await _readable_file_id(context, cover_file_id),
     )
+    if key is None:
+        post = await creation.write(await creation.mark())
+    else:
+        post = await KeyedWrite(
+            context.claims,
+            creation,
+            operation="createPost",
+            viewer_id=viewer_id,
+            key=key,
+        ).run()
     context.forget()
+    live.announce_post(context, ChangeKind.CREATED, post.id)
     return post
 
 
@@ -82,18 +112,22 @@ async def update_post(
 ) -> ConduitPost:
     """A fresh read of the post, then one call (two when a field is cleared).
 
+    To clear a field is to write the whole post anew (Conduit has no other way): what
+    somebody else changes in it at that moment is lost.
+
     Raises: NotFoundError, PermissionDeniedError, InvalidInputError.
     """
     checked = await _checked_changes(context, changes)
     key = await _own_post_id(context, post_id)
     try:
         post = await context.conduit.posts.update(key, checked)
-    except UpstreamUnavailableError as failure:
+    except UpstreamError as failure:
         found = await look_up(failure, partial(context.conduit.posts.get, key))
         if found is None or not _holds(found, checked):
             raise
         post = found
     context.forget()
+    live.announce_post(context, ChangeKind.UPDATED, key)
     return post
 
 
@@ -106,10 +140,11 @@ async def delete_post(context: RequestContext, post_id: str) -> str:
     key = await _own_post_id(context, post_id)
     try:
         await context.conduit.posts.delete(key)
-    except UpstreamUnavailableError as failure:
+    except UpstreamError as failure:
         if await look_up(failure, partial(context.conduit.posts.get, key)) is not None:
             raise
     context.forget()
+    live.announce_post(context, ChangeKind.DELETED, key)
     return key
 
 
@@ -142,6 +177,10 @@ async def _checked_changes(
         cover = await _readable_file_id(context, changes["cover_file_id"])
         checked["cover_file_id"] = cover
     return checked
+
+
+def _scope(scope: str) -> str:
+    return inputs.storable(scope, field="scope", longest=inputs.MAX_SEARCH_LENGTH)
 
 
 def _title(title: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Query and Mutation composed from the domains, and the schema built of them."""
+"""Query, Mutation and Subscription composed from the domains; the schema of them."""
 
 import strawberry
 from graphql import (
@@ -13,15 +13,19 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from .changes import Subscription
 from .datetimes import DATE_TIME, DateTime
+from .disclosure import Discretion
 from .documents import PreparedDocuments, document_cache
 from .errors import ErrorCodes
 from .files import File, FileMutation, FileQuery
-from .limits import Limits
+from .limits import UNLIMITED, Limits
 from .nodes import NodeQuery
 from .notes import Note, NoteMutation, NoteQuery
 from .posts import Post, PostMutation, PostQuery
 from .problems import HANDLERS, PROBLEMS
+from .sessions import EndSessionMutation
+from .uploads import UPLOAD, Upload
 from .users import SessionMutation, User, Viewer, ViewerQuery
 
 DEFAULT_LIMITS = Limits()
@@ -33,7 +37,9 @@ class Query(FileQuery, PostQuery, NoteQuery, ViewerQuery, NodeQuery):
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(FileMutation, PostMutation, NoteMutation, SessionMutation):
+class Mutation(
+    FileMutation, PostMutation, NoteMutation, EndSessionMutation, SessionMutation
+):
     """The write side."""
 
 
@@ -48,16 +54,26 @@ class Graph(strawberry.Schema):
         """Nothing: strawberry would log what people mistype, with a traceback."""
 
 
-def build_schema(limits: Limits = DEFAULT_LIMITS) -> Graph:
-    """The schema. Parsed documents are kept in a bounded cache of its own."""
-    prepared = document_cache(limits)
+def build_schema(
+    limits: Limits = DEFAULT_LIMITS, *, reveals_schema: bool = True
+) -> Graph:
+    """The schema. Parsed documents are kept in a bounded cache of its own.
+
+    `reveals_schema=False`: no introspection, and no names in refusals.
+    """
+    prepared = document_cache(limits, reveals_schema=reveals_schema)
+    trusted = document_cache(UNLIMITED, reveals_schema=reveals_schema)
     graph = Graph(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[Note, Post, File, User, Viewer, *PROBLEMS],
-        config=StrawberryConfig(scalar_map={DateTime: DATE_TIME}),
+        config=StrawberryConfig(scalar_map={DateTime: DATE_TIME, Upload: UPLOAD}),
         # The first encloses the others: it also translates what they raise.
-        extensions=[ErrorCodes, lambda: PreparedDocuments(prepared)],
+        extensions=[
+            ErrorCodes if reveals_schema else Discretion,
+            lambda: PreparedDocuments(prepared, limits, trusted),
+        ],
         exception_handlers=HANDLERS,
     )
     _leave_out_null_defaults(graph._schema)

@@ -12,6 +12,7 @@ import strawberry
 
 from resolvers.paging import DEFAULT_PAGE_SIZE, Page, PageRequest
 
+from .costs import Cost, ListSize
 from .fields import field
 from .info import Info
 from .selections import selected_fields
@@ -110,10 +111,23 @@ class Connection(Generic[T]):
             end_cursor=page.cursor_at(last) if self.nodes else None,
         )
 
-    @field("Rows in the whole list, whatever the page. Counted only when asked for.")
+    @field(
+        "Rows in the whole list, whatever the page. Counted only when asked for.",
+        Cost(weight="5"),  # a call of its own when there is a cursor
+    )
     async def total_count(self) -> int | None:
         """Ask the page; a failure costs this field alone."""
         return await self.page.total()
+
+
+def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> ListSize:
+    """How long a connection's page is, for the cost of an operation."""
+    return ListSize(
+        assumed_size=default,
+        slicing_arguments=["first"] if forward_only else ["first", "last"],
+        sized_fields=["nodes", "edges"],
+        require_one_slicing_argument=False,
+    )
 
 
 def connection(page: Page[R], of: Callable[[R], T]) -> Connection[T]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
+from graphql import ExecutionResult as CoreExecutionResult
 from graphql import FieldNode, GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
@@ -19,7 +20,8 @@ from strawberry.schema.exceptions import (
     CannotGetOperationTypeError,
     InvalidOperationTypeError,
 )
-from strawberry.types.execution import PreExecutionError
+from strawberry.types import StreamExecutionResult
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from clients.errors import (
     ConflictError,
@@ -29,12 +31,14 @@ from clients.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    TooManyCallsError,
     UpstreamError,
     UpstreamMisconfiguredError,
     UpstreamResponseError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from resolvers.change_feed import ChangesMissedError
 from resolvers.context import RequestContext
 
 # A page of 100 rows may fail in one field each; more of the same tell nothing.
@@ -57,6 +61,7 @@ class ErrorCode(StrEnum):
     UPSTREAM_MISCONFIGURED = "UPSTREAM_MISCONFIGURED"
     UPSTREAM_BAD_RESPONSE = "UPSTREAM_BAD_RESPONSE"
     UPSTREAM_ERROR = "UPSTREAM_ERROR"
+    CHANGES_MISSED = "CHANGES_MISSED"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
@@ -88,6 +93,10 @@ ROWS: Final[Mapping[type[BaseException], Row]] = {
     RateLimitedError: Row(
         ErrorCode.RATE_LIMITED, "Too many requests; try again a little later."
     ),
+    TooManyCallsError: Row(
+        ErrorCode.QUERY_TOO_COMPLEX,
+        "This operation needs more calls to the services behind it than it may make.",
+    ),
     UpstreamUnavailableError: Row(
         ErrorCode.UPSTREAM_UNAVAILABLE, "A service behind this field is unavailable."
     ),
@@ -107,6 +116,14 @@ ROWS: Final[Mapping[type[BaseException], Row]] = {
     ),
     UpstreamError: Row(
         ErrorCode.UPSTREAM_ERROR, "A service behind this field failed.", masked=True
+    ),
+    ChangesMissedError: Row(
+        ErrorCode.CHANGES_MISSED,
+        "Changes came that you have not been told of; subscribe again and read anew.",
+    ),
+    InvalidOperationTypeError: Row(
+        ErrorCode.BAD_USER_INPUT,
+        "Only subscriptions run here; send queries and mutations by POST.",
     ),
     MissingQueryError: Row(ErrorCode.BAD_USER_INPUT, "There is no query."),
     CannotGetOperationTypeError: Row(
@@ -139,7 +156,20 @@ class ErrorCodes(SchemaExtension):
         except Exception as failure:
             raise self._coded(failure) from failure
         result = self.execution_context.result
-        if result is not None and result.errors:
+        if isinstance(result, ExecutionResult | CoreExecutionResult):
+            self.apply(result)
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        """Translate one event of a subscription, before it is sent."""
+        if isinstance(result, ExecutionResult):
+            self.apply(result)
+            # It is done; `on_operation` must not do the last one again.
+            self.execution_context.result = None
+        yield
+
+    def apply(self, result: ExecutionResult | CoreExecutionResult) -> None:
+        """Put the errors of a result as the client sees them."""
+        if result.errors:
             refused = isinstance(result, PreExecutionError)
             coded = [self._coded(error, refused=refused) for error in result.errors]
             result.errors = _bounded(coded)
@@ -165,7 +195,7 @@ class ErrorCodes(SchemaExtension):
             extensions["service"] = cause.service
         if isinstance(cause, RateLimitedError) and cause.retry_after_s is not None:
             extensions["retryAfterS"] = cause.retry_after_s
-        if isinstance(cause, UpstreamUnavailableError) and cause.outcome_unknown:
+        if isinstance(cause, UpstreamError) and cause.outcome_unknown:
             extensions["outcomeUnknown"] = True
         if isinstance(cause, InvalidInputError):
             message = cause.public_message

@@ -1,4 +1,4 @@
-"""Files: the type, its connection, and the queries `file` and `files`.
+"""Files: the type, its connection, the queries `file` and `files`, and the writes.
 
 A storage address never appears here: `previewUrl` is our own route.
 """
@@ -8,15 +8,17 @@ from typing import Annotated, Self
 import strawberry
 
 from clients.conduit.records import ConduitFile
-from resolvers import files
+from resolvers import files, uploads
 from resolvers.ids import global_id
 
-from .connections import After, Connection, First, connection, page_request
+from .connections import After, Connection, First, connection, page_request, paged
+from .costs import Cost
 from .datetimes import DateTime
 from .fields import field, mutation
 from .info import Info
 from .node import Node
-from .problems import Forbidden, InvalidInput, NotFound
+from .problems import Conflict, Forbidden, InvalidInput, NotFound
+from .uploads import Upload
 
 
 @strawberry.type(description="A file in Conduit's storage.")
@@ -70,7 +72,8 @@ class File(Node):
 
     @field(
         "Contents in base64, for small transforms on a server only; an "
-        "error above 256 KiB."
+        "error above 256 KiB.",
+        Cost(weight="20"),
     )
     async def data(self, info: Info) -> str | None:
         """Two calls per file: no upstream gives many files at once."""
@@ -90,13 +93,41 @@ class FileQuery:
         record = await files.get_file(info.context, id)
         return File.from_conduit(record) if record else None
 
-    @field("Files, newest first. Needs the GetFiles endpoint of conduit-init.json.")
+    @field(
+        "Files, newest first. Needs the GetFiles endpoint of conduit-init.json.",
+        paged(forward_only=True),
+    )
     async def files(
         self, info: Info, first: First = None, after: After = None
     ) -> FileConnection | None:
         """One call; see `resolvers.files.list_files`."""
         page = page_request(info, first=first, after=after)
         return connection(await files.list_files(info.context, page), File.from_conduit)
+
+
+@strawberry.input(description="A new file in the viewer's own folder.")
+class UploadFileInput:
+    """Input of uploadFile."""
+
+    file: Upload = strawberry.field(description="The contents, as a multipart file.")
+    name: str | None = strawberry.field(
+        default=None,
+        description="What to call it; the name of the multipart file when left out. "
+        "Signs that mean something in a path or an address are replaced.",
+    )
+    folder: str | None = strawberry.field(
+        default=None, description="Below the viewer's own folder, e.g. holidays/2026."
+    )
+    is_public: bool | None = strawberry.field(
+        default=False, description="Whether anybody may read it, signed in or not."
+    )
+
+
+@strawberry.type(description="The file is stored.")
+class UploadFileSuccess:
+    """Success of uploadFile."""
+
+    file: File = strawberry.field(description="The new file.")
 
 
 @strawberry.type(description="The file is gone.")
@@ -108,6 +139,10 @@ class DeleteFileSuccess:
     )
 
 
+UploadFileResult = Annotated[
+    UploadFileSuccess | InvalidInput | Forbidden | Conflict,
+    strawberry.union("UploadFileResult", description="What became of uploadFile."),
+]
 DeleteFileResult = Annotated[
     DeleteFileSuccess | InvalidInput | NotFound | Forbidden,
     strawberry.union("DeleteFileResult", description="What became of deleteFile."),
@@ -117,6 +152,27 @@ DeleteFileResult = Annotated[
 @strawberry.type
 class FileMutation:
     """Root fields."""
+
+    @mutation(
+        "Stores a file in the viewer's own folder. Send it by the GraphQL multipart "
+        "request spec; for files above 100 MB PUT /files is the plainer way."
+    )
+    async def upload_file(
+        self,
+        info: Info,
+        input: Annotated[
+            UploadFileInput, strawberry.argument(description="The new file.")
+        ],
+    ) -> UploadFileResult:
+        """Two calls; two more when it is given up half-way."""
+        record = await uploads.upload_file(
+            info.context,
+            input.file,
+            name=input.name,
+            folder=input.folder,
+            is_public=bool(input.is_public),
+        )
+        return UploadFileSuccess(file=File.from_conduit(record))
 
     @mutation("Deletes a file out of the viewer's own folder.")
     async def delete_file(self, info: Info, id: strawberry.ID) -> DeleteFileResult:

@@ -1,38 +1,82 @@
 """How big a document may be, decided before any work is done for it.
 
-Checked by `documents.py` after parsing and before validation, whose rules cost more
-than linear time. Fragments count as often as they are spread, but each is measured
-once, so a tower of fragments costs no more than its text. Page size is checked where
-pages are made (`connections.py`).
+Checked by `documents.py`: brackets and tokens before and while parsing, the rest after
+parsing and before validation, whose rules cost more than linear time. Fragments count
+as often as they are spread, but each is measured once, so a tower of fragments costs
+no more than its text. Page size is checked where pages are made (`connections.py`),
+cost when the variables are known (`costs.py`).
 """
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from graphql import (
     DocumentNode,
+    ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
 )
 
 # GraphiQL asks for types of types of types; its query is as deep as this.
 INTROSPECTION_DEPTH: Final = 16
 
+Mode = Literal["off", "measure", "enforce"]
+
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a document. The defaults let GraphiQL and Relay through."""
+class Limit:
+    """A bound: enforced, or only measured (what passes it is logged), or off."""
 
-    max_tokens: int = 2_000
-    max_depth: int = 15
-    max_aliases: int = 100
-    max_fields: int = 1_000
+    most: int
+    mode: Mode = "enforce"
+
+    @property
+    def enforced(self) -> int | None:
+        """The bound, where it is one."""
+        return self.most if self.mode == "enforce" else None
+
+    def passed_by(self, actual: int) -> bool:
+        """True if `actual` is too much and anybody wants to know."""
+        return self.mode != "off" and actual > self.most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of an operation. The defaults let GraphiQL and Relay through."""
+
+    tokens: Limit = Limit(2_000)
+    nesting: Limit = Limit(60)
+    depth: Limit = Limit(15)
+    aliases: Limit = Limit(100)
+    directives: Limit = Limit(50)
+    fields: Limit = Limit(1_000)
+    repeated_fields: Limit = Limit(20)
+    root_fields: Limit = Limit(50)
+    page_size: Limit = Limit(100)
+    cost: Limit = Limit(20_000)
     cached_documents: int = 128
+
+
+_OFF: Final = Limit(0, "off")
+# Of documents that were reviewed when they were built.
+UNLIMITED: Final = Limits(
+    tokens=_OFF,
+    nesting=_OFF,
+    depth=_OFF,
+    aliases=_OFF,
+    directives=_OFF,
+    fields=_OFF,
+    repeated_fields=_OFF,
+    root_fields=_OFF,
+    cost=_OFF,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +87,8 @@ class Size:
     introspection_depth: int = 0
     aliases: int = 0
     fields: int = 0
+    directives: int = 0
+    repeated: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both in one selection."""
@@ -53,6 +99,8 @@ class Size:
             ),
             aliases=self.aliases + other.aliases,
             fields=self.fields + other.fields,
+            directives=self.directives + other.directives,
+            repeated=max(self.repeated, other.repeated),
         )
 
     def below(self, field: FieldNode) -> "Size":
@@ -65,29 +113,56 @@ class Size:
             introspection_depth=introspection_depth,
             aliases=self.aliases + (field.alias is not None),
             fields=self.fields + 1,
+            directives=self.directives,
+            repeated=self.repeated,
         )
 
 
-def check_size(document: DocumentNode, limits: Limits) -> None:
-    """Raises: GraphQLError with QUERY_TOO_COMPLEX."""
+def check_size(document: DocumentNode, limits: Limits) -> tuple[str, ...]:
+    """What passes a limit that is only measured.
+
+    Raises: GraphQLError with QUERY_TOO_COMPLEX for the first that is enforced.
+    """
     ruler = _Ruler(document)
+    passed: list[str] = []
+    on_definitions = sum(
+        len(node.directives or ())
+        for node in document.definitions
+        if isinstance(node, ExecutableDefinitionNode)
+    )
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
             size = ruler.measure(definition.selection_set)
-            _compare("depth", size.depth, limits.max_depth)
-            _compare("depth", size.introspection_depth, INTROSPECTION_DEPTH)
-            _compare("number of aliases", size.aliases, limits.max_aliases)
-            _compare("number of fields", size.fields, limits.max_fields)
+            roots = ruler.width(definition.selection_set)
+            introspection = Limit(INTROSPECTION_DEPTH, limits.depth.mode)
+            directives = on_definitions + size.directives
+            passed += check("depth", size.depth, limits.depth)
+            passed += check("depth", size.introspection_depth, introspection)
+            passed += check("number of aliases", size.aliases, limits.aliases)
+            passed += check("number of directives", directives, limits.directives)
+            passed += check("number of fields", size.fields, limits.fields)
+            passed += check("number of root fields", roots, limits.root_fields)
+            passed += check(
+                "repetition of one field", size.repeated, limits.repeated_fields
+            )
+    return tuple(passed)
+
+
+def check(what: str, actual: int, limit: Limit) -> tuple[str, ...]:
+    """One sentence if the limit is passed and only measured, none if it is kept.
+
+    Raises: GraphQLError with QUERY_TOO_COMPLEX if it is passed and enforced.
+    """
+    if not limit.passed_by(actual):
+        return ()
+    if limit.enforced is not None:
+        raise too_complex(f"The document's {what} must not exceed {limit.most}.")
+    return (f"the document's {what} is {actual} and exceeds {limit.most}",)
 
 
 def too_complex(message: str) -> GraphQLError:
     """The error of every limit."""
     return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})
-
-
-def _compare(what: str, actual: int, allowed: int) -> None:
-    if actual > allowed:
-        raise too_complex(f"The document's {what} must not exceed {allowed}.")
 
 
 class _Ruler:
@@ -98,21 +173,37 @@ class _Ruler:
             if isinstance(definition, FragmentDefinitionNode)
         }
         self._measured: dict[str, Size] = {}
+        self._widths: dict[str, int] = {}
 
     def measure(self, selections: SelectionSetNode) -> Size:
         """The size of a selection with everything below it."""
-        total = Size()
+        total = Size(repeated=_repetition(selections))
         for node in selections.selections:
-            if isinstance(node, FieldNode):
-                inner = (
-                    self.measure(node.selection_set) if node.selection_set else Size()
-                )
-                total = total.beside(inner.below(node))
-            elif isinstance(node, InlineFragmentNode):
-                total = total.beside(self.measure(node.selection_set))
-            elif isinstance(node, FragmentSpreadNode):
-                total = total.beside(self._fragment(node.name.value))
+            total = total.beside(self._of_one(node))
         return total
+
+    def width(self, selections: SelectionSetNode) -> int:
+        """How many fields stand in a selection itself, fragments spread out."""
+        total = 0
+        for node in selections.selections:
+            if isinstance(node, InlineFragmentNode):
+                total += self.width(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                total += self._fragment_width(node.name.value)
+            else:
+                total += 1
+        return total
+
+    def _of_one(self, node: SelectionNode) -> Size:
+        size = Size()
+        if isinstance(node, FieldNode):
+            inner = self.measure(node.selection_set) if node.selection_set else Size()
+            size = inner.below(node)
+        elif isinstance(node, InlineFragmentNode):
+            size = self.measure(node.selection_set)
+        elif isinstance(node, FragmentSpreadNode):
+            size = self._fragment(node.name.value)
+        return size.beside(Size(directives=len(node.directives or ())))
 
     def _fragment(self, name: str) -> Size:
         if name not in self._measured:
@@ -122,3 +213,26 @@ class _Ruler:
             if fragment is not None:
                 self._measured[name] = self.measure(fragment.selection_set)
         return self._measured[name]
+
+    def _fragment_width(self, name: str) -> int:
+        if name not in self._widths:
+            self._widths[name] = 0
+            fragment = self._fragments.get(name)
+            if fragment is not None:
+                self._widths[name] = self.width(fragment.selection_set)
+        return self._widths[name]
+
+
+def _repetition(selections: SelectionSetNode) -> int:
+    """How often the most frequent field, or fragment, stands in a selection."""
+    names = Counter(
+        node.alias.value if node.alias else node.name.value
+        for node in selections.selections
+        if isinstance(node, FieldNode)
+    )
+    spreads = Counter(
+        node.name.value
+        for node in selections.selections
+        if isinstance(node, FragmentSpreadNode)
+    )
+    return max([0, *names.values(), *spreads.values()])

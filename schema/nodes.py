@@ -14,6 +14,7 @@ from clients.conduit.records import (
 from clients.flux.records import FluxNote
 from resolvers import nodes
 
+from .costs import ListSize
 from .fields import field
 from .files import File
 from .info import Info
@@ -51,7 +52,13 @@ class NodeQuery:
 
     @field(
         "Same, many at once, in the order asked; loaded with one upstream "
-        "call per kind (at most 100 ids)."
+        "call per kind (at most 100 ids).",
+        ListSize(
+            assumed_size=100,
+            slicing_arguments=["ids"],
+            sized_fields=[],
+            require_one_slicing_argument=False,
+        ),
     )
     async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         """One call per kind; an exception among the values is an error in its place."""

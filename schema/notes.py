@@ -20,9 +20,11 @@ from .connections import (
     OrderDirection,
     connection,
     page_request,
+    paged,
 )
 from .datetimes import DateTime
 from .fields import field, mutation
+from .idempotency import idempotency_key
 from .info import Info
 from .node import Node
 from .problems import Forbidden, InvalidInput, NotFound
@@ -161,7 +163,8 @@ class NoteQuery:
 
     @field(
         "The viewer's notes. Newest first unless ordered otherwise. Keyset "
-        "cursors: rows inserted meanwhile never shift a page."
+        "cursors: rows inserted meanwhile never shift a page.",
+        paged(),
     )
     async def notes(
         self,
@@ -187,6 +190,7 @@ class CreateNoteInput:
     post_id: strawberry.ID | None = strawberry.field(
         default=None, description="The post it is about; its id or databaseId."
     )
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(description="What to change of a note.")
@@ -248,7 +252,10 @@ class NoteMutation:
     ) -> CreateNoteResult:
         """One call; two when a post is named."""
         record = await notes.create_note(
-            info.context, body=input.body, post_id=input.post_id
+            info.context,
+            body=input.body,
+            post_id=input.post_id,
+            idempotency_key=input.idempotency_key,
         )
         return CreateNoteSuccess(note=Note.from_flux(record))
 

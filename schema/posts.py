@@ -21,10 +21,12 @@ from .connections import (
     OrderDirection,
     connection,
     page_request,
+    paged,
 )
 from .datetimes import DateTime
 from .fields import field, mutation
 from .files import File
+from .idempotency import idempotency_key
 from .info import Info
 from .node import Node
 from .notes import Note, NoteConnection
@@ -80,7 +82,8 @@ class Post(Node):
 
     @field(
         "The viewer's notes about this post, newest first: Conduit to "
-        "Flux. For a page of posts, one upstream call for all of them."
+        "Flux. For a page of posts, one upstream call for all of them.",
+        paged(forward_only=True, default=NOTES_OF_A_POST),
     )
     async def notes(
         self,
@@ -145,10 +148,12 @@ class PostFilter:
         default=None, description="Text in the title, upper and lower case alike."
     )
 
-    def conditions(self) -> PostConditions:
-        """The same, checked. Raises: InvalidInputError."""
+    def conditions(self, *, scope: str | None) -> PostConditions:
+        """The same within a scope, checked. Raises: InvalidInputError."""
         return posts.conditions(
-            author_id=self.author_id, title_contains=self.title_contains
+            author_id=self.author_id,
+            title_contains=self.title_contains,
+            scope=scope,
         )
 
 
@@ -159,6 +164,13 @@ PostOrderArgument = Annotated[
 PostFilterArgument = Annotated[
     PostFilter | None,
     strawberry.argument(description="Which posts; all when left out."),
+]
+PostScopeArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="As what to read, e.g. Team:<id>, where posts have row-level "
+        "authorization; all that the viewer may read when left out."
+    ),
 ]
 
 _SORTS: dict[PostOrderField, SortField] = {
@@ -190,14 +202,17 @@ class PostQuery:
     """Root fields."""
 
     @field("One post, by global id or by the upstream's own id.")
-    async def post(self, info: Info, id: strawberry.ID) -> Post | None:
-        """One call, shared with all posts asked for by id."""
-        record = await posts.get_post(info.context, id)
+    async def post(
+        self, info: Info, id: strawberry.ID, scope: PostScopeArgument = None
+    ) -> Post | None:
+        """One call, shared with all posts asked for by id in that scope."""
+        record = await posts.get_post(info.context, id, scope=scope)
         return Post.from_conduit(record) if record else None
 
     @field(
         "All posts. Newest first unless ordered otherwise; in order of "
-        "creation rows inserted meanwhile never shift a page."
+        "creation rows inserted meanwhile never shift a page.",
+        paged(),
     )
     async def posts(
         self,
@@ -208,10 +223,11 @@ class PostQuery:
         before: Before = None,
         order_by: PostOrderArgument = None,
         filter: PostFilterArgument = None,
+        scope: PostScopeArgument = None,
     ) -> PostConnection | None:
         """One call; see `resolvers.posts.list_posts`."""
         page = page_request(info, first=first, after=after, last=last, before=before)
-        conditions = filter.conditions() if filter else EVERY_POST
+        conditions = (filter or PostFilter()).conditions(scope=scope)
         return await list_posts(info, page, order_by, conditions)
 
 
@@ -228,6 +244,7 @@ class CreatePostInput:
         default=None,
         description="Passed on for team-scoped schemas, e.g. Team:<id>.",
     )
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.input(
@@ -308,13 +325,14 @@ class PostMutation:
             CreatePostInput, strawberry.argument(description="The new post.")
         ],
     ) -> CreatePostResult:
-        """One call; two when a cover is named."""
+        """Two calls; three when a cover is named."""
         record = await posts.create_post(
             info.context,
             title=input.title,
             body=input.body,
             cover_file_id=input.cover_file_id,
             scope=input.scope,
+            idempotency_key=input.idempotency_key,
         )
         return CreatePostSuccess(post=Post.from_conduit(record))
 

@@ -11,13 +11,15 @@ from resolvers import users
 from resolvers.ids import global_id
 from resolvers.post_pages import PostConditions
 
-from .connections import After, Before, First, Last, page_request
+from .connections import After, Before, First, Last, page_request, paged
+from .costs import Cost
 from .fields import field, mutation
 from .info import Info
 from .node import Node
 from .notes import NoteConnection, NoteOrderArgument, list_notes
 from .posts import PostConnection, PostOrderArgument, list_posts
 from .problems import Conflict, InvalidCredentials, InvalidInput
+from .sessions import SESSIONS_SIZE, ViewerSession, list_sessions
 
 
 @strawberry.type(
@@ -43,7 +45,7 @@ class User(Node):
             username=record.username,
         )
 
-    @field("Posts written by this person.")
+    @field("Posts written by this person.", paged(forward_only=True), Cost(weight="10"))
     async def posts(
         self,
         info: Info,
@@ -87,7 +89,7 @@ class Viewer(Node):
         record = ConduitUser(id=self.database_id, username=self.username)
         return User.from_conduit(record)
 
-    @field("The viewer's notes; newest first unless ordered otherwise.")
+    @field("The viewer's notes; newest first unless ordered otherwise.", paged())
     async def notes(
         self,
         info: Info,
@@ -103,7 +105,8 @@ class Viewer(Node):
 
     @field(
         "Posts written by the viewer (custom endpoint GetPostsByAuthor, "
-        "never filtered here)."
+        "never filtered here).",
+        paged(forward_only=True),
     )
     async def posts(
         self,
@@ -116,6 +119,11 @@ class Viewer(Node):
         page = page_request(info, first=first, after=after)
         by_viewer = PostConditions(author_id=self.database_id)
         return await list_posts(info, page, order_by, by_viewer)
+
+    @field("Where the viewer is signed in; the last used first.", SESSIONS_SIZE)
+    async def sessions(self, info: Info) -> list[ViewerSession] | None:
+        """No call."""
+        return await list_sessions(info)
 
 
 @strawberry.type

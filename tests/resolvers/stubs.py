@@ -8,7 +8,9 @@ are None, and populate is obeyed: what the code under test relies on, it must as
 import asyncio
 import base64
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from clients.conduit.records import (
     ConduitFile,
@@ -21,6 +23,7 @@ from clients.errors import InvalidCredentialsError, NotFoundError
 from clients.flux.records import FluxNote, FluxNotePage
 from clients.http import CallScope
 from resolvers.context import RequestContext
+from session.memory import MemoryVault
 from session.session import Session
 
 ME = str(uuid.UUID(int=1))
@@ -281,14 +284,26 @@ class StubPosts:
     def _page(self, rows, count, populate):
         return ConduitPage([self._populated(row, populate) for row in rows], count)
 
-    async def by_ids(self, ids, *, populate):
-        await self.world.called("posts.by_ids", ids=list(ids), populate=populate)
+    async def by_ids(self, ids, *, populate, scope=None):
+        more = {} if scope is None else {"scope": scope}
+        await self.world.called(
+            "posts.by_ids", ids=list(ids), populate=populate, **more
+        )
         found = [post for post in self.world.posts if post.id in ids]
         return [self._populated(post, populate) for post in found]
 
     async def list_page(
-        self, *, limit, skip, sort, author_id, title_contains, populate
+        self,
+        *,
+        limit,
+        skip=0,
+        sort=("createdAt", True),
+        author_id=None,
+        title_contains=None,
+        scope=None,
+        populate=frozenset(),
     ):
+        more = {} if scope is None else {"scope": scope}
         await self.world.called(
             "posts.list_page",
             limit=limit,
@@ -297,6 +312,7 @@ class StubPosts:
             author_id=author_id,
             title_contains=title_contains,
             populate=populate,
+            **more,
         )
         column, descending = sort
         names = {"createdAt": "created_at", "updatedAt": "updated_at"}
@@ -315,13 +331,17 @@ class StubPosts:
             and (title_contains or "").lower() in post.title.lower()
         ]
 
-    async def count(self, *, author_id=None, title_contains=None):
+    async def count(self, *, author_id=None, title_contains=None, scope=None):
+        more = {} if scope is None else {"scope": scope}
         await self.world.called(
-            "posts.count", author_id=author_id, title_contains=title_contains
+            "posts.count", author_id=author_id, title_contains=title_contains, **more
         )
         return len(self._matching(author_id, title_contains))
 
-    async def beyond(self, *, limit, keyset, descending, author_id, populate):
+    async def beyond(
+        self, *, limit, keyset, descending, author_id, scope=None, populate
+    ):
+        more = {} if scope is None else {"scope": scope}
         await self.world.called(
             "posts.beyond",
             limit=limit,
@@ -329,6 +349,7 @@ class StubPosts:
             descending=descending,
             author_id=author_id,
             populate=populate,
+            **more,
         )
         rows = [p for p in self.world.posts if author_id in (None, p.author_id)]
         rest = _beyond(rows, keyset, descending=descending)
@@ -487,6 +508,7 @@ def make_context(world, *, signed_in=True, **more):
         sessions=StubSessions(world),
         flux=StubFlux(world),
         conduit=StubConduit(world),
+        claims=MemoryVault(),
         scope=CallScope(request_id="request-1", deadline=1e9),
         user_agent="a browser",
         client_address="192.0.2.1",

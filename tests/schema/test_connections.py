@@ -1,8 +1,8 @@
 """Connections through the whole schema: walking, orders, filters, refused arguments."""
 
 import asyncio
-import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,7 +155,7 @@ async def test_one_cursor_serves_the_notes_of_all_posts(ask):
 async def test_a_page_is_twenty_and_notes_of_a_post_are_ten_unless_told(ask):
     world = make_world(posts=30, notes=60)
     world.notes = [
-        dataclasses.replace(note, post_id=post_id(29)) for note in world.notes
+        msgspec.structs.replace(note, post_id=post_id(29)) for note in world.notes
     ]
     answer = await ask(
         world,

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 
+import msgspec
 import pytest
 
 from clients import errors
 from clients.errors import UpstreamError
+from resolvers.change_feed import ChangesMissedError
 from resolvers.ids import global_id
 from schema.errors import ROWS, ErrorCode, row_of
 from schema.problems import HANDLERS
@@ -23,12 +25,14 @@ CODES = {
     errors.InvalidInputError: "BAD_USER_INPUT",
     errors.ConflictError: "CONFLICT",
     errors.RateLimitedError: "RATE_LIMITED",
+    errors.TooManyCallsError: "QUERY_TOO_COMPLEX",
     errors.UpstreamUnavailableError: "UPSTREAM_UNAVAILABLE",
     errors.UpstreamTimeoutError: "UPSTREAM_TIMEOUT",
     errors.VaultUnavailableError: "UPSTREAM_UNAVAILABLE",
     errors.UpstreamMisconfiguredError: "UPSTREAM_MISCONFIGURED",
     errors.UpstreamResponseError: "UPSTREAM_BAD_RESPONSE",
     errors.UpstreamError: "UPSTREAM_ERROR",
+    ChangesMissedError: "CHANGES_MISSED",
     ValueError: "INTERNAL_SERVER_ERROR",
     KeyError: "INTERNAL_SERVER_ERROR",
 }
@@ -165,7 +169,7 @@ async def test_a_failed_total_costs_only_the_total(ask):
 
 async def test_a_row_that_breaks_its_promise_is_masked(ask, caplog):
     world = make_world(posts=1)
-    object.__setattr__(world.posts[0], "title", None)
+    msgspec.structs.force_setattr(world.posts[0], "title", None)
     answer = await ask(world, "{ posts { nodes { title } } }")
     assert answer.data == {"posts": None}
     assert answer.codes == ["INTERNAL_SERVER_ERROR"]

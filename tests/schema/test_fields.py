@@ -1,8 +1,8 @@
 """What the fields answer, kind by kind."""
 
 import base64
-import dataclasses
 
+import msgspec
 import pytest
 
 from clients.errors import NotAuthenticatedError
@@ -89,7 +89,7 @@ async def test_relations_that_are_gone_are_null_without_an_error(ask):
     world = make_world(posts=2, notes=2, files=1)
     world.users.clear()
     world.files.clear()
-    note = dataclasses.replace(world.notes[1], post_id=post_id(99))
+    note = msgspec.structs.replace(world.notes[1], post_id=post_id(99))
     world.notes[1] = note
     answer = await ask(
         world,
@@ -105,7 +105,7 @@ async def test_relations_that_are_gone_are_null_without_an_error(ask):
 @pytest.mark.parametrize("size", [256 * 1024 + 1, 10**9])
 async def test_data_of_a_big_file_is_refused_before_any_call(ask, size):
     world = make_world(files=1)
-    world.files[0] = dataclasses.replace(world.files[0], size=size)
+    world.files[0] = msgspec.structs.replace(world.files[0], size=size)
     answer = await ask(world, "{ files { nodes { name data } } }")
     assert answer.data == {"files": {"nodes": [{"name": "file0.png", "data": None}]}}
     assert answer.codes == ["BAD_USER_INPUT"]

@@ -1,20 +1,38 @@
 """Limits: what is too big is refused before it costs anything."""
 
+import logging
 import time
+from dataclasses import replace
 
 import pytest
+from graphql import get_introspection_query
 
 from schema import build_schema, documents
-from schema.limits import Limits
+from schema.brackets import nesting_of
+from schema.limits import Limit, Limits
 from tests.resolvers.stubs import make_context, make_world
+
+OFF = Limit(0, "off")
+NO_LIMITS = Limits(
+    tokens=OFF,
+    nesting=OFF,
+    depth=OFF,
+    aliases=OFF,
+    directives=OFF,
+    fields=OFF,
+    repeated_fields=OFF,
+    root_fields=OFF,
+    page_size=OFF,
+    cost=OFF,
+)
 
 
 def nested(depth):
     """A query whose deepest field is `depth` levels down."""
-    query, closing, level = "posts { nodes {", "} }", 2
+    query, closing, level = "posts(first: 2) { nodes {", "} }", 2
     while level + 2 < depth:
         query, closing, level = (
-            f"{query} author {{ posts {{ nodes {{",
+            f"{query} author {{ posts(first: 2) {{ nodes {{",
             f"}} }} }} {closing}",
             level + 3,
         )
@@ -51,6 +69,56 @@ async def test_too_big_a_document_is_refused_without_a_call(ask, query):
     assert world.calls == []
 
 
+# One document for each limit: one more than 5 of what it bounds, and little else.
+PASSING_ONE = {
+    "tokens": "{ viewer { id } }",
+    "nesting": "{ viewer { " + "... on Viewer { " * 4 + "id } } } } } }",
+    "depth": "{ posts { nodes { author { posts { nodes { id } } } } } }",
+    "aliases": "{ " + " ".join(f"a{n}: __typename" for n in range(6)) + " }",
+    "directives": "{ viewer { ...A @include(if: true) } } fragment A on Viewer {"
+    + "".join(f" a{n}: id @skip(if: false)" for n in range(5))
+    + "}",
+    "fields": "{ a: viewer { id } b: viewer { id } c: viewer { id } }",
+    "repeated_fields": "{ viewer { " + "id " * 6 + "} }",
+    "root_fields": "{ ...A ...A } fragment A on Query { a: __typename b: __typename"
+    " ... { c: __typename } }",
+    "cost": "{ posts(first: 3) { nodes { author { id } } } }",
+}
+
+
+@pytest.mark.parametrize("name", PASSING_ONE)
+async def test_each_limit_alone_refuses_what_passes_it(name):
+    schema = build_schema(replace(NO_LIMITS, **{name: Limit(5)}))
+    world = make_world(posts=3)
+    result = await schema.execute(PASSING_ONE[name], context_value=make_context(world))
+    assert [e.extensions["code"] for e in result.errors] == ["QUERY_TOO_COMPLEX"]
+    assert world.calls == []
+
+
+@pytest.mark.parametrize("name", PASSING_ONE)
+async def test_a_limit_that_is_off_refuses_nothing(name, caplog):
+    context = make_context(make_world(posts=3))
+    schema = build_schema(NO_LIMITS)
+    result = await schema.execute(PASSING_ONE[name], context_value=context)
+    assert result.errors is None
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("name", PASSING_ONE)
+async def test_a_limit_that_is_measured_is_told_each_time_and_refuses_nothing(
+    name, caplog
+):
+    context = make_context(make_world(posts=3))
+    schema = build_schema(replace(NO_LIMITS, **{name: Limit(5, "measure")}))
+    with caplog.at_level(logging.WARNING, "mainstem.limits"):
+        for _ in range(2):
+            result = await schema.execute(PASSING_ONE[name], context_value=context)
+            assert result.errors is None
+    assert len(caplog.messages) == 2
+    assert all("exceeds 5" in message for message in caplog.messages)
+    assert context.scope.request_id in caplog.text
+
+
 async def test_a_tower_of_fragments_is_measured_in_no_time(ask):
     levels = 60
     tower = " ".join(
@@ -69,16 +137,6 @@ async def test_what_is_within_the_limits_passes(ask, depth):
     assert answer.errors == []
 
 
-async def test_limits_are_settings():
-    strict = build_schema(Limits(max_depth=3))
-    for query, codes in (
-        ("{ posts { nodes { id } } }", []),
-        ("{ posts { nodes { author { id } } } }", ["QUERY_TOO_COMPLEX"]),
-    ):
-        result = await strict.execute(query, context_value=make_context(make_world()))
-        assert [e.extensions["code"] for e in result.errors or []] == codes
-
-
 async def test_the_page_size_is_a_setting(ask):
     world = make_world(notes=9)
     context = make_context(world, max_page_size=5)
@@ -89,6 +147,50 @@ async def test_the_page_size_is_a_setting(ask):
     )
     assert len(answer.data["notes"]["nodes"]) == 5
     assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_ten_equal_mistakes_give_one_error(ask):
+    answer = await ask(make_world(), "{ " + "nothing " * 10 + "}")
+    assert answer.codes == ["GRAPHQL_VALIDATION_FAILED"]
+
+
+async def test_the_whole_introspection_passes(ask):
+    query = get_introspection_query(
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+    )
+    answer = await ask(make_world(), query)
+    assert answer.errors == []
+    names = {each["name"] for each in answer.data["__schema"]["types"]}
+    assert {"Post", "Note", "Viewer"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0),
+        ("{ a }", 1),
+        ("{ a(b: [[1]]) { c } }", 4),
+        ('{ a(b: "{{{{") }', 2),
+        ('{ a(b: """{{ " {{ \\""" {{""") }', 2),
+        ("{ a # {{{{\n }", 1),
+        ('{ a(b: "\\"{{") }', 2),
+        ("}}}{{", 0),
+        ('"""{{{' + "{" * 100, 103),
+        ("{" * 50_000, 50_000),
+    ],
+)
+def test_brackets_are_counted_outside_of_strings_and_comments(text, expected):
+    assert nesting_of(text) == expected
+
+
+def test_counting_brackets_takes_linear_time():
+    started = time.perf_counter()
+    for hostile in ('"""' * 100_000, '"' * 300_000, '"""\\' * 75_000, "#" * 300_000):
+        nesting_of(hostile)
+    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from clients.errors import (
     ConflictError,
     InvalidInputError,
     PermissionDeniedError,
+    UpstreamError,
+    UpstreamResponseError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
@@ -252,11 +254,29 @@ async def test_an_unknown_outcome_is_looked_up_and_never_guessed(
         world.done_all_the_same.add(call)
     answer = await ask(world, write, **variables)
     assert world.called_names.count(call) == 1
-    if done and call != "posts.create":  # its id is the upstream's: nothing to look up
+    if done:
         assert answer.errors == []
         assert answer.data["r"]["__typename"].endswith("Success")
     else:
         assert answer.codes == ["UPSTREAM_TIMEOUT"]
+        assert answer.errors[0]["extensions"]["outcomeUnknown"] is True
+
+
+@pytest.mark.parametrize("failure", [UpstreamError, UpstreamResponseError])
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(("write", "variables", "call"), EVERY_WRITE)
+async def test_a_failure_within_the_upstream_may_have_done_the_work(
+    ask, write, variables, call, done, failure
+):
+    world = make_world_to_write()
+    world.failures[call] = failure("500", status=500)
+    if done:
+        world.done_all_the_same.add(call)
+    answer = await ask(world, write, **variables)
+    assert world.called_names.count(call) == 1
+    if done:
+        assert answer.data["r"]["__typename"].endswith("Success")
+    else:
         assert answer.errors[0]["extensions"]["outcomeUnknown"] is True
 
 

@@ -1,0 +1,191 @@
+"""A client's own retry of a write, made safe by its idempotency key.
+
+Used by writes whose id the upstream makes. (Where we make the id, it is derived from
+the key, and the upstream itself refuses the second row: see `notes.py`.)
+
+One claim per person, operation and key stands in Redis for a day::
+
+    pending <fingerprint of the input> <this attempt> <mark>    from before the write
+    done    <fingerprint of the input> <id of what was made>    from after it
+
+Whoever finds a claim does not write. `done`: the row is read and returned. `pending`:
+another attempt is under way, or ended without knowing its outcome; it is waited for,
+then its row is looked for, and only when the upstream must have given up is the write
+taken over. A write that surely failed gives its claim back.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable
+from typing import Final, Generic, Protocol, TypeVar
+
+from clients.errors import (
+    NotFoundError,
+    UpstreamError,
+    UpstreamUnavailableError,
+    VaultUnavailableError,
+)
+from session.claims import Claim, ClaimStore
+
+from . import inputs
+
+T = TypeVar("T")
+
+KEY_LIFE_S: Final = 86_400
+MAX_KEY_LENGTH: Final = 200
+# For an attempt that is under way on another connection, as a double click makes it.
+WAIT_S: Final = 3.0
+LOOK_EVERY_S: Final = 0.1
+# By then an attempt has sent its write or never will (a renewal and a call, 10 s each),
+# and what Conduit had received stands before our look in its database's one queue.
+SETTLED_S: Final = 30.0
+
+log = logging.getLogger("mainstem.retries")
+
+
+class Creation(Protocol[T]):
+    """A write in the parts that a retry needs."""
+
+    @property
+    def content(self) -> str:
+        """What makes it this write and no other."""
+
+    async def mark(self) -> str:
+        """Where the list of such rows ends now: one word."""
+
+    async def write(self, mark: str) -> T:
+        """Write once; an open outcome is looked up, or raised as unknown."""
+
+    async def find(self, mark: str) -> T | None:
+        """What was written since the mark, if that can be told."""
+
+    async def read(self, id: str) -> T:
+        """The row. Raises: NotFoundError."""
+
+    def id_of(self, row: T) -> str:
+        """The upstream's id of a row."""
+
+
+def checked_key(key: str | None) -> str | None:
+    """An idempotency key as a client may choose it. Raises: InvalidInputError."""
+    if key is None:
+        return None
+    if not key:
+        raise _refused("An idempotency key is never empty.")
+    return inputs.storable(key, field="idempotencyKey", longest=MAX_KEY_LENGTH)
+
+
+class KeyedWrite(Generic[T]):
+    """One attempt at a write that may have been attempted before."""
+
+    def __init__(
+        self,
+        claims: ClaimStore,
+        work: Creation[T],
+        *,
+        operation: str,
+        viewer_id: str,
+        key: str,
+    ) -> None:
+        self._claims = claims
+        self._work = work
+        self._operation = operation
+        self._name = _digest(f"{operation} {viewer_id} {key}")
+        self._fingerprint = _digest(work.content)
+
+    async def run(self) -> T:
+        """Write, unless a write with this key was made. Two vault calls more.
+
+        Raises: what the work raises; InvalidInputError when the key was used for
+        another input, or its row is gone; UpstreamUnavailableError with the outcome
+        unknown while an earlier attempt is undecided; VaultUnavailableError, before
+        any write.
+        """
+        mark = await self._work.mark()
+        mine = f"pending {self._fingerprint} {secrets.token_hex(8)} {mark}"
+        claim = await self._decided(mine)
+        if claim is None:
+            return await self._write(mine, mark)
+        state, fingerprint, *rest = claim.value.split(" ")
+        if fingerprint != self._fingerprint:
+            raise _refused("This key was used before, with another input.")
+        if state == "done":
+            return await self._read(rest[0])
+        row = await self._find(rest[1])
+        if row is not None:
+            await self._settle(claim.value, row)
+            return row
+        if claim.age_s < SETTLED_S or not await self._claims.replace_claim(
+            self._name, claim.value, mine, KEY_LIFE_S
+        ):
+            raise self._undecided()
+        return await self._write(mine, mark)
+
+    async def _decided(self, mine: str) -> Claim | None:
+        """None when the claim is ours; else another's, given time to be decided."""
+        ends_at = asyncio.get_running_loop().time() + WAIT_S
+        while True:
+            claim = await self._claims.claim(self._name, mine, KEY_LIFE_S)
+            if claim is None or not claim.value.startswith("pending "):
+                return claim
+            now = asyncio.get_running_loop().time()
+            if claim.age_s > WAIT_S or now >= ends_at:
+                return claim
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _write(self, mine: str, mark: str) -> T:
+        try:
+            row = await self._work.write(mark)
+        except UpstreamError as failure:
+            if not failure.outcome_unknown:
+                await self._noting(self._claims.drop_claim(self._name, mine))
+            raise
+        await self._settle(mine, row)
+        return row
+
+    async def _settle(self, pending: str, row: T) -> None:
+        done = f"done {self._fingerprint} {self._work.id_of(row)}"
+        await self._noting(
+            self._claims.replace_claim(self._name, pending, done, KEY_LIFE_S)
+        )
+
+    async def _noting(self, step: Awaitable[object]) -> None:
+        """What became of the write is known; that it cannot be noted changes nothing.
+
+        The claim stays pending, and a retry looks for the row.
+        """
+        try:
+            await step
+        except VaultUnavailableError:
+            log.warning("the outcome of %s could not be noted", self._operation)
+
+    async def _read(self, id: str) -> T:
+        try:
+            return await self._work.read(id)
+        except NotFoundError:
+            raise _refused("What was made with this key is gone.") from None
+
+    async def _find(self, mark: str) -> T | None:
+        try:
+            return await self._work.find(mark)
+        except UpstreamError as failure:
+            failure.outcome_unknown = True
+            raise
+
+    def _undecided(self) -> UpstreamUnavailableError:
+        return UpstreamUnavailableError(
+            f"{self._operation}: an earlier attempt with this key is undecided",
+            outcome_unknown=True,
+            service="conduit",
+            operation=self._operation,
+        )
+
+
+def _refused(message: str) -> UpstreamError:
+    return inputs.refused("idempotencyKey", message)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

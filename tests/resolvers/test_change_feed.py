@@ -1,0 +1,110 @@
+"""The mailbox: what is told, what counts as one, and when too much is too much."""
+
+import asyncio
+import gc
+
+import pytest
+
+from resolvers.change_feed import (
+    Change,
+    ChangeFeed,
+    ChangeKind,
+    ChangesMissedError,
+    Mailbox,
+)
+from session.broadcast import LocalBroadcast
+
+NOTE = "5f0f9a1e-2d3c-4b5a-8f6e-7d8c9b0a1f2e"
+CREATED, UPDATED, DELETED = ChangeKind
+
+
+def everything(change: Change) -> bool:
+    return True
+
+
+async def kinds_of(mailbox: Mailbox) -> list[ChangeKind]:
+    return [change.kind for change in await mailbox.take()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([CREATED, UPDATED], CREATED),
+        ([UPDATED, UPDATED], UPDATED),
+        ([CREATED, DELETED], DELETED),
+        ([DELETED, UPDATED], DELETED),
+    ],
+)
+async def test_changes_of_one_row_that_come_together_are_told_as_one(
+    changes: list[ChangeKind], told: ChangeKind
+) -> None:
+    """Words of two processes may overtake each other; a deletion is the last."""
+    mailbox = Mailbox(everything, backlog=2)
+    for kind in changes:
+        mailbox.put(Change("Note", kind, NOTE))
+    assert await kinds_of(mailbox) == [told]
+
+
+async def test_a_batch_is_what_one_call_can_read_and_the_rest_waits() -> None:
+    mailbox = Mailbox(everything, backlog=250)
+    for n in range(250):
+        mailbox.put(Change("Note", CREATED, str(n)))
+    sizes = [len(await mailbox.take()) for _ in range(3)]
+    assert sizes == [100, 100, 50]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(mailbox.take(), 0.01)
+
+
+async def test_more_than_the_backlog_is_told_as_missed_and_keeps_nothing() -> None:
+    mailbox = Mailbox(everything, backlog=2)
+    for n in range(3):
+        mailbox.put(Change("Note", CREATED, str(n)))
+    mailbox.put(Change("Note", CREATED, "later"))
+    with pytest.raises(ChangesMissedError):
+        await mailbox.take()
+
+
+async def test_a_feed_tells_ids_and_nothing_else() -> None:
+    broadcast = LocalBroadcast()
+    words: list[bytes] = []
+    feed = ChangeFeed(broadcast)
+    listener_of(broadcast, words)
+    feed.announce(Change("Note", UPDATED, NOTE, "owner"))
+    assert words == [
+        b'{"domain":"Note","kind":"UPDATED","id":"%b","owner_id":"owner"}'
+        % NOTE.encode()
+    ]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        b"nonsense",
+        b'{"domain":"File","kind":"UPDATED","id":"1"}',
+        b'{"domain":"Note","kind":"UPDATED","id":"not a uuid"}',
+        b"\xff",
+    ],
+)
+async def test_a_word_that_makes_no_sense_reaches_nobody(word: bytes) -> None:
+    """One malformed id would fail the whole batch that reads the rows."""
+    broadcast = LocalBroadcast()
+    feed = ChangeFeed(broadcast)
+    mailbox = await feed.mailbox(everything)
+    broadcast.send("changes", word)
+    feed.announce(Change("Note", CREATED, NOTE))
+    assert await mailbox.take() == [Change("Note", CREATED, NOTE)]
+
+
+async def test_a_mailbox_that_nobody_holds_is_forgotten() -> None:
+    feed = ChangeFeed()
+    mailbox = await feed.mailbox(everything)
+    assert len(feed._mailboxes) == 1
+    del mailbox
+    gc.collect()
+    assert len(feed._mailboxes) == 0
+
+
+def listener_of(broadcast: LocalBroadcast, words: list[bytes]) -> None:
+    from session.broadcast import Listener
+
+    broadcast.listen("changes", Listener(words.append, lambda: None))
