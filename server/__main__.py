@@ -15,6 +15,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from .app import create_app, create_app_from_env
 from .check import run_check
 from .logs import configure_logging
+from .protocols import AbortingSocketProtocol, StreamingHTTPProtocol
 from .settings import Settings, SettingsError
 
 BACKLOG = 2048
@@ -62,8 +63,12 @@ def _config(settings: Settings) -> uvicorn.Config:
         factory=several,
         workers=settings.listen.workers,
         loop="uvloop",
-        http="httptools",
-        ws="none",
+        http=StreamingHTTPProtocol,
+        ws=AbortingSocketProtocol,
+        ws_max_size=settings.live.max_message_bytes,
+        ws_ping_interval=settings.live.ping_s,
+        ws_ping_timeout=settings.live.ping_s,
+        ws_per_message_deflate=False,  # events are small, and inflating is a risk
         lifespan="on",
         access_log=False,  # telemetry.py writes one line per request
         log_config=None,

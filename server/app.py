@@ -1,8 +1,8 @@
 """The application factory: routes, middlewares, lifespan.
 
 `create_app(settings)` builds everything and connects to nothing; pools and vault open
-with the lifespan. The middlewares, from the outside: telemetry (id, log line), guard
-(origin, size), cookies (session). Beneath them stand plain ASGI routes.
+with the lifespan. The middlewares, from the outside: security headers, telemetry (id,
+log line), guard (origin, size), cookies (session). Beneath them stand plain routes.
 """
 
 from collections.abc import AsyncIterator
@@ -11,35 +11,41 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from strawberry import Schema
 
 from clients.conduit.storage import ConduitStorage
-from schema import schema
+from schema import build_schema
 from session.cookie import SessionCookie
 
-from .context import request_context, resources_of
+from .context import person_of, request_context, resources_of
 from .cookies import SessionCookieMiddleware
+from .event_stream import EventStreamEndpoint
 from .graphiql_page import GraphiQLFiles, GraphiQLPage
 from .graphql import GraphQLEndpoint
 from .guard import GuardMiddleware
 from .health import LiveRoute, Readiness, ReadyRoute
 from .logs import configure_logging
 from .preview import PreviewRoute
+from .protocols import STOPPING
 from .refusals import RefusalCode, RefusalError
 from .resources import open_resources
+from .security_headers import SecurityHeadersMiddleware
 from .settings import Settings
 from .telemetry import TelemetryMiddleware
+from .uploads import UPLOAD_PATH, UploadRoute
+from .websocket import SocketEndpoint
 
 
 def create_app(settings: Settings) -> FastAPI:
     cookie = SessionCookie(settings.session.cookie)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_resources(settings, cookie) as resources:
             app.state.resources = resources
-            yield
+            yield {STOPPING: resources.stopping}
 
     app = FastAPI(
         title="Mainstem",
@@ -48,11 +54,13 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         routes=_routes(settings),
         middleware=[
+            Middleware(SecurityHeadersMiddleware, production=settings.production),
             Middleware(TelemetryMiddleware),
             Middleware(
                 GuardMiddleware,
                 settings=settings.guard,
                 cookie_name=settings.session.cookie.name,
+                upload_bytes=settings.uploads.max_bytes,
             ),
             Middleware(SessionCookieMiddleware, cookie=cookie),
         ],
@@ -69,30 +77,62 @@ def create_app_from_env() -> FastAPI:
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:
+    protection = settings.protection
+    schema = build_schema(
+        protection.limits.document, reveals_schema=protection.reveals_schema
+    )
     routes: list[BaseRoute] = [
-        Route("/graphql", _graphql(settings)),
+        Route("/graphql", _graphql(settings, schema)),
+        *_live_routes(settings, schema),
         Route("/preview/{file_id:path}", PreviewRoute(_storage_of, settings.storage)),
-        Route("/schema.graphql", _schema_text()),
+        Route(UPLOAD_PATH, _uploads(settings)),
         Route("/health/live", LiveRoute()),
         Route("/health/ready", ReadyRoute(_readiness_of)),
     ]
+    if protection.reveals_schema:
+        routes.append(Route("/schema.graphql", _schema_text(schema)))
     if settings.graphiql:
         routes.append(Mount("/graphiql", GraphiQLFiles()))
         routes.append(Route("/", RedirectResponse("/graphql", 307)))
     return routes
 
 
-def _graphql(settings: Settings) -> GraphQLEndpoint:
+def _graphql(settings: Settings, schema: Schema) -> GraphQLEndpoint:
     return GraphQLEndpoint(
         schema,
         request_context,
+        person_of,
         body_s=settings.guard.body_s,
+        max_operations_bytes=settings.guard.max_body_bytes,
         cookie_name=settings.session.cookie.name,
+        limits=settings.protection.limits,
         page=GraphiQLPage() if settings.graphiql else None,
+        status_profile=settings.protection.status_profile,
     )
 
 
-def _schema_text() -> ASGIApp:
+def _uploads(settings: Settings) -> UploadRoute:
+    return UploadRoute(request_context, silence_s=settings.guard.body_s)
+
+
+def _live_routes(settings: Settings, schema: Schema) -> list[BaseRoute]:
+    cookie = settings.session.cookie
+    socket = SocketEndpoint(
+        schema, SessionCookie(cookie), guard=settings.guard, live=settings.live
+    )
+    stream = EventStreamEndpoint(
+        schema,
+        body_s=settings.guard.body_s,
+        cookie_name=cookie.name,
+        live=settings.live,
+    )
+    return [
+        WebSocketRoute("/graphql", socket),
+        Route("/graphql/stream", stream),
+    ]
+
+
+def _schema_text(schema: Schema) -> ASGIApp:
     return PlainTextResponse(schema.as_str(), media_type="text/plain; charset=utf-8")
 
 
@@ -107,3 +147,5 @@ def _readiness_of(scope: Scope) -> Readiness:
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         raise RefusalError(404, RefusalCode.NOT_FOUND, "There is nothing here.")
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})  # before the accept: a 403

@@ -7,9 +7,8 @@ the operator's terminal; nothing of it is ever sent to a client.
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TextIO
 
 from clients.errors import NotAuthenticatedError, UpstreamError, UpstreamTimeoutError
@@ -27,7 +26,24 @@ PREVIEW_CHARACTERS: Final = 300
 CHECK_SUBJECT: Final = "connectivity-check"
 # All columns of flux-init.sql, so that a table of the guide alone shows.
 FLUX_TARGET: Final = "/notes?select=id,body,created_at,updated_at,post_id&limit=1"
-NO_POST: Final = uuid.UUID(int=0)
+# Of conduit-init.json. What the loaders do without the first three: clients/conduit/
+# lookups.py.
+ENDPOINTS: Final = (
+    "GetPostsByIds",
+    "GetUsersByIds",
+    "GetFilesByIds",
+    "GetPostsByAuthor",
+    "PostsBefore",
+    "PostsAfter",
+    "PostsByAuthorBefore",
+    "PostsByAuthorAfter",
+    "SearchPosts",
+    "GetFiles",
+)
+WITHOUT_ENDPOINTS: Final = (
+    "Until then posts and files by id are read in a slower way (aliases over /graphql, "
+    "or one by one), people only as authors of posts; lists that need the others fail."
+)
 
 Part = Literal["Redis", "Flux", "Conduit", "Conduit endpoints"]
 
@@ -41,6 +57,7 @@ class Finding:
     status: int | None
     media_type: str
     text: str
+    note: str = ""
 
     @property
     def html(self) -> bool:
@@ -50,7 +67,8 @@ class Finding:
         state = "ok" if self.ok else "failed"
         status = "-" if self.status is None else str(self.status)
         preview = " ".join(blot(self.text[:PREVIEW_CHARACTERS]).split())
-        return f"{self.part:<18} {state:<7} {status:<4} {preview}"
+        note = f"\n{'':<26} {self.note}" if self.note else ""
+        return f"{self.part:<18} {state:<7} {status:<4} {preview}{note}"
 
 
 async def run_check(settings: Settings, out: TextIO) -> int:
@@ -116,9 +134,22 @@ async def _conduit(http: UpstreamHTTP) -> Finding:
 
 async def _conduit_endpoints(http: UpstreamHTTP) -> Finding:
     """Without a token an endpoint that exists answers 401 as JSON, others HTML 404."""
+    findings = await asyncio.gather(*(_endpoint(http, name) for name in ENDPOINTS))
+    failed = [finding for finding in findings if not finding.ok]
+    if not failed:
+        return findings[0]
+    absent = [
+        name
+        for name, finding in zip(ENDPOINTS, findings, strict=True)
+        if finding.html and finding.status == 404
+    ]
+    note = f"absent: {', '.join(absent)}. {WITHOUT_ENDPOINTS}" if absent else ""
+    return replace(failed[0], note=note)
 
+
+async def _endpoint(http: UpstreamHTTP, name: str) -> Finding:
     async def call(scope: CallScope) -> Response:
-        target = f"/database/function/GetPostsByIds?ids={NO_POST}"
+        target = f"/database/function/{name}"
         return await http.send("GET", target, operation="check", scope=scope)
 
     return await _ask("Conduit endpoints", call, _is_guarded)

@@ -5,6 +5,7 @@ first field needs a token.
 """
 
 import asyncio
+from functools import partial
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -14,13 +15,20 @@ from clients.conduit.client import ConduitClient
 from clients.flux.client import FluxClient
 from clients.http import CallScope
 from resolvers.context import RequestContext
+from resolvers.upload_rules import UploadRules
 from session.auth import ConduitAuth, FluxAuth
+from session.login_limits import network
+from session.session import Session
 
 from .cookies import session_of
 from .resources import Resources
+from .settings import Settings
+from .storage_address import admit
 from .trace import trace_of
 
 USER_AGENT_LIMIT = 256
+# Without a limit of ours the upstreams have one of their own.
+UNLIMITED_PAGE = 10_000
 
 
 def resources_of(scope: Scope) -> Resources:
@@ -30,36 +38,93 @@ def resources_of(scope: Scope) -> Resources:
 
 
 def request_context(scope: Scope) -> RequestContext:
+    return session_context(scope, session_of(scope))
+
+
+def session_context(scope: Scope, session: Session) -> RequestContext:
+    """The same for a session that did not come with this request's own headers."""
     resources = resources_of(scope)
     settings = resources.settings
-    session = session_of(scope)
     address = client_address(scope, settings.guard.trusted_proxy_hops)
-    call_scope = _call_scope(scope, settings.deadline_s, address)
+    call_scope = _call_scope(
+        scope,
+        settings.deadline_s,
+        address,
+        settings.protection.limits.upstream_calls.enforced,
+    )
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
+    if session.user_id is not None:
+        resources.conduit_offers.note_id(session.user_id)
     flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
+    budget = resources.cost_budget
+    person = _person(session, address)
+    charge = None if budget is None else partial(budget.take, person)
     return RequestContext(
         session=session,
         sessions=resources.sessions,
         flux=FluxClient(
-            resources.flux_http, flux_auth, call_scope, settings.flux.schema
+            resources.flux_http,
+            flux_auth,
+            call_scope,
+            settings.flux.schema,
+            # A refused token of another application's is for its person to renew.
+            token_is_ours=settings.session.flux_tokens.source != "vault",
         ),
         conduit=ConduitClient(
-            resources.conduit_http, resources.storage_http, conduit_auth, call_scope
+            resources.conduit_http,
+            resources.storage_http,
+            conduit_auth,
+            call_scope,
+            resources.conduit_offers,
         ),
+        claims=resources.vault,
+        checks_ownership=settings.conduit.checks_ownership,
+        storage_authorization=settings.conduit.storage_authorization,
         scope=call_scope,
         user_agent=Headers(scope=scope).get("user-agent", "")[:USER_AGENT_LIMIT]
         or None,
         client_address=address,
+        changes=resources.changes,
+        uploads=_upload_rules(settings),
+        uploads_under_way=resources.uploads_under_way,
+        max_page_size=settings.protection.limits.document.page_size.enforced
+        or UNLIMITED_PAGE,
+        charge=charge,
     )
 
 
-def _call_scope(scope: Scope, deadline_s: float, address: str | None) -> CallScope:
+def _upload_rules(settings: Settings) -> UploadRules:
+    return UploadRules(
+        max_bytes=settings.uploads.max_bytes,
+        allowed_types=settings.uploads.allowed_types,
+        denied_types=settings.uploads.denied_types,
+        admit=partial(admit, settings=settings.storage),
+    )
+
+
+def person_of(scope: Scope) -> str:
+    """Whose operations are counted: an account's, else an address's."""
+    resources = resources_of(scope)
+    hops = resources.settings.guard.trusted_proxy_hops
+    return _person(session_of(scope), client_address(scope, hops))
+
+
+def _person(session: Session, address: str | None) -> str:
+    if session.user_id is not None:
+        return f"user:{session.user_id}"
+    return f"address:{network(address) if address else ''}"
+
+
+def _call_scope(
+    scope: Scope, deadline_s: float, address: str | None, max_calls: int | None
+) -> CallScope:
     trace = trace_of(scope)
     return CallScope(
         request_id=trace.request_id,
         deadline=asyncio.get_running_loop().time() + deadline_s,
         forwarded_for=address,
         calls=trace.calls,
+        max_calls=max_calls,
     )
 
 

@@ -8,6 +8,7 @@ HTML gets GraphiQL. Mistakes in a request are answered with 4xx, never with a 5x
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from typing import Final
@@ -24,15 +25,30 @@ from strawberry.schema.exceptions import (
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from resolvers.context import RequestContext
+
+from .context import resources_of
+from .departures import ClientGoneError, while_present
 from .graphql_request import GraphQLRequest, from_body, from_query_string
-from .guard import carries_cookie, is_simple, preflight_required
+from .guard import (
+    carries_cookie,
+    is_multipart,
+    is_simple,
+    preflight_required,
+)
+from .in_flight import InFlight
+from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
+from .multipart import read_upload
 from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
+from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
 READ_ONLY: Final = frozenset({OperationType.QUERY})
 ANY_OPERATION: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
 _NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]{0,99}")
+
+log = logging.getLogger("mainstem.limits")
 
 
 class GraphQLEndpoint:
@@ -44,17 +60,27 @@ class GraphQLEndpoint:
     def __init__(
         self,
         schema: strawberry.Schema,
-        context_of: Callable[[Scope], object],
+        context_of: Callable[[Scope], RequestContext],
+        person_of: Callable[[Scope], str],
         *,
         body_s: float,
         cookie_name: str,
+        limits: LimitSettings,
         page: ASGIApp | None,
+        max_operations_bytes: int = 2**20,
+        status_profile: StatusProfile = "audit",
     ) -> None:
         self._schema = schema
         self._context_of = context_of
+        self._person_of = person_of
+        self._in_flight = InFlight(limits.operations, limits.operations_per_person)
+        self._response_bytes = limits.response_bytes
+        self._upstream_calls = limits.upstream_calls
         self._body_s = body_s
         self._cookie_name = cookie_name
         self._page = page
+        self._max_operations_bytes = max_operations_bytes
+        self._status_profile = status_profile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -64,17 +90,31 @@ class GraphQLEndpoint:
         media_type = self._media_type(scope, headers)
         if media_type == HTML and self._page is not None:
             await self._page(scope, receive, send)
+        elif method == "POST" and is_multipart(headers):
+            request, file = await read_upload(
+                headers,
+                receive,
+                max_operations_bytes=self._max_operations_bytes,
+                silence_s=self._body_s,
+            )
+            await self._answer(
+                scope, file.guarding(send), request, media_type, ANY_OPERATION
+            )
         elif method == "POST":
-            body = await _read_body(scope, receive, self._body_s)
+            body = await read_body(scope, receive, self._body_s)
             request = from_body(headers.get("content-type", ""), body)
-            await self._answer(scope, send, request, media_type, ANY_OPERATION)
+            await self._answer(
+                scope, send, request, media_type, ANY_OPERATION, receive=receive
+            )
         else:
             request = from_query_string(scope["query_string"])
             # A link on another site is a GET with the cookie: harmless, since a GET
             # changes nothing, but not even the work is done for it.
             if is_simple(headers) and carries_cookie(headers, self._cookie_name):
                 raise preflight_required()
-            await self._answer(scope, send, request, media_type, READ_ONLY)
+            await self._answer(
+                scope, send, request, media_type, READ_ONLY, receive=receive
+            )
 
     def _media_type(self, scope: Scope, headers: Headers) -> str:
         offered = [JSON, GRAPHQL_RESPONSE]
@@ -98,16 +138,27 @@ class GraphQLEndpoint:
         request: GraphQLRequest,
         media_type: str,
         allowed: frozenset[OperationType],
+        *,
+        receive: Receive | None = None,
     ) -> None:
+        """Without `receive` nobody listens whether the client is still there."""
         trace = trace_of(scope)
-        trace.operation = _loggable(request.operation_name)
-        result = await self._execute(scope, request, allowed)
-        payload = _payload(result)
-        trace.error_codes += _codes(payload)
+        trace.operation = loggable(request.operation_name)
+        try:
+            with self._in_flight.one(self._person_of(scope)):
+                result = await self._execute(scope, request, allowed, receive)
+        except ClientGoneError:
+            trace.error_codes.append("CLIENT_GONE")
+            return
+        self._tell_calls(len(trace.calls), trace.request_id)
+        payload = payload_of(result)
+        codes = codes_of(payload)
+        trace.error_codes += codes
         body = orjson.dumps(payload)
+        self._check_response(len(body), trace.request_id)
         await send_whole(
             send,
-            _status(payload, media_type),
+            status_of(payload, codes, media_type, self._status_profile),
             {
                 "content-type": f"{media_type}; charset=utf-8",
                 "content-length": str(len(body)),
@@ -117,21 +168,47 @@ class GraphQLEndpoint:
             b"" if scope["method"] == "HEAD" else body,
         )
 
+    def _tell_calls(self, calls: int, request_id: str) -> None:
+        """The limit itself is kept where calls are made (`clients/exchange.py`)."""
+        limit = self._upstream_calls
+        if limit.mode == "measure" and limit.passed_by(calls):
+            log.warning("limit in request %s: %d upstream calls", request_id, calls)
+
+    def _check_response(self, size: int, request_id: str) -> None:
+        limit = self._response_bytes
+        if limit.passed_by(size):
+            if limit.enforced is not None:
+                raise RefusalError(
+                    400,
+                    RefusalCode.RESPONSE_TOO_LARGE,
+                    f"The answer is larger than {limit.most} bytes; ask for less.",
+                )
+            log.warning("limit in request %s: an answer of %d", request_id, size)
+
     async def _execute(
         self,
         scope: Scope,
         request: GraphQLRequest,
         allowed: frozenset[OperationType],
+        receive: Receive | None,
     ) -> ExecutionResult:
+        request = resources_of(scope).documents.resolve(request)
+        context = self._context_of(scope)
+        context.trusted_document = request.trusted
         try:
-            result = await self._schema.execute(
-                request.query,
-                variable_values=request.variables,
-                context_value=self._context_of(scope),
-                operation_name=request.operation_name,
-                allowed_operation_types=allowed,
-                operation_extensions=request.extensions,
-            )
+            async with while_present(
+                receive,
+                may_stop=lambda: context.only_reads,
+                abandon=context.scope.abandon,
+            ):
+                result = await self._schema.execute(
+                    request.query,
+                    variable_values=request.variables,
+                    context_value=context,
+                    operation_name=request.operation_name,
+                    allowed_operation_types=allowed,
+                    operation_extensions=request.extensions,
+                )
         except CannotGetOperationTypeError:
             raise _unresolved(
                 "The document must hold one operation, or operationName must name one."
@@ -147,7 +224,7 @@ class GraphQLEndpoint:
         return result
 
 
-async def _read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes:
+async def read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes:
     try:
         async with asyncio.timeout(timeout_s):
             return await Request(scope, receive).body()
@@ -160,7 +237,7 @@ async def _read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes:
         ) from None
 
 
-def _payload(result: ExecutionResult) -> dict[str, object]:
+def payload_of(result: ExecutionResult) -> dict[str, object]:
     """The response map. Without any data entry when the operation never ran."""
     payload: dict[str, object] = {}
     errors = result.errors or []
@@ -174,19 +251,14 @@ def _payload(result: ExecutionResult) -> dict[str, object]:
     return payload
 
 
-def _status(payload: dict[str, object], media_type: str) -> int:
-    ran = "data" in payload
-    return 200 if ran or media_type == JSON else 400
-
-
-def _codes(payload: dict[str, object]) -> list[str]:
+def codes_of(payload: dict[str, object]) -> list[str]:
     errors = payload.get("errors", [])
     if not isinstance(errors, list):
         return []
     return [str(error.get("extensions", {}).get("code")) for error in errors]
 
 
-def _loggable(operation_name: str | None) -> str | None:
+def loggable(operation_name: str | None) -> str | None:
     return operation_name if _NAME.fullmatch(operation_name or "") else None
 
 

@@ -34,20 +34,36 @@ SIMPLE_TYPES = frozenset(
 PREFLIGHT_MAX_AGE_S = 600
 DRAIN_BYTES = 4 * 1024 * 1024
 DRAIN_S = 1.0
-ALLOWED_HEADERS = ("authorization", "content-type", "x-request-id", *PREFLIGHT_HEADERS)
-
-SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
+ALLOWED_HEADERS = (
+    "authorization",
+    "content-type",
+    "if-none-match",
+    "if-range",
+    "range",
+    "x-request-id",
+    *PREFLIGHT_HEADERS,
+)
+EXPOSED_HEADERS = (
+    "content-disposition",
+    "content-range",
+    "etag",
+    "retry-after",
+    "x-request-id",
+)
 
 
 class GuardMiddleware:
     def __init__(
-        self, app: ASGIApp, *, settings: GuardSettings, cookie_name: str
+        self,
+        app: ASGIApp,
+        *,
+        settings: GuardSettings,
+        cookie_name: str,
+        upload_bytes: int = 0,
     ) -> None:
+        """`upload_bytes`: of the file in an upload; its other parts are bounded too."""
         self._app = app
+        self._upload_bytes = upload_bytes
         self._settings = settings
         self._cookie_name = cookie_name
 
@@ -57,7 +73,7 @@ class GuardMiddleware:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        allowed = self._is_allowed(origin, headers)
+        allowed = is_allowed(origin, headers, self._settings.cors_origins)
         answer = _GuardedAnswer(send, origin if allowed else None)
         try:
             if origin and "access-control-request-method" in headers:
@@ -65,19 +81,17 @@ class GuardMiddleware:
                 return
             if scope["method"] not in SAFE_METHODS:
                 self._check_unsafe(headers, allowed=allowed)
-            body = _BoundedBody(receive, headers, self._settings)
+            body = _BoundedBody(receive, headers, self._largest_body(scope, headers))
             await self._app(scope, body.receive, answer.send)
         except RefusalError as refusal:
             if answer.started:
                 raise
             await send_refusal(scope, answer.send, refusal)
 
-    def _is_allowed(self, origin: str | None, headers: Headers) -> bool:
-        """No origin: not a browser's page, which has nobody's cookie to abuse."""
-        if origin is None or origin in self._settings.cors_origins:
-            return True
-        # The scheme is not compared: behind a TLS proxy this server does not know it.
-        return origin.partition("://")[2].lower() == headers.get("host", "").lower()
+    def _largest_body(self, scope: Scope, headers: Headers) -> int:
+        most = self._settings.max_body_bytes
+        uploads = scope["method"] == "PUT" or is_multipart(headers)
+        return most + self._upload_bytes if uploads else most
 
     def _check_unsafe(self, headers: Headers, *, allowed: bool) -> None:
         if not allowed:
@@ -91,7 +105,7 @@ class GuardMiddleware:
 
 
 class _GuardedAnswer:
-    """Adds the security headers, and the CORS ones for an allowed origin."""
+    """Adds the CORS headers for an allowed origin."""
 
     def __init__(self, send: Send, origin: str | None) -> None:
         self._send = send
@@ -102,13 +116,11 @@ class _GuardedAnswer:
         if message["type"] == "http.response.start":
             self.started = True
             headers = MutableHeaders(raw=list(message["headers"]))
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
             headers.add_vary_header("Origin")
             if self._origin is not None:
                 headers["access-control-allow-origin"] = self._origin
                 headers["access-control-allow-credentials"] = "true"
-                headers["access-control-expose-headers"] = "x-request-id, retry-after"
+                headers["access-control-expose-headers"] = ", ".join(EXPOSED_HEADERS)
             message = {**message, "headers": headers.raw}
         await self._send(message)
 
@@ -116,11 +128,9 @@ class _GuardedAnswer:
 class _BoundedBody:
     """Hands the body on in pieces, refusing it once it is too large or too slow."""
 
-    def __init__(
-        self, receive: Receive, headers: Headers, settings: GuardSettings
-    ) -> None:
+    def __init__(self, receive: Receive, headers: Headers, limit: int) -> None:
         self._receive = receive
-        self._limit = settings.max_body_bytes
+        self._limit = limit
         self._seen = 0
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._limit:
@@ -168,13 +178,23 @@ async def _answer_preflight(scope: Scope, send: Send, *, allowed: bool) -> None:
         send,
         204,
         {
-            "access-control-allow-methods": "GET, HEAD, POST",
+            "access-control-allow-methods": "GET, HEAD, POST, PUT",
             "access-control-allow-headers": ", ".join(ALLOWED_HEADERS),
             "access-control-max-age": str(PREFLIGHT_MAX_AGE_S),
             "vary": "Access-Control-Request-Headers",
         },
         b"",
     )
+
+
+def is_allowed(
+    origin: str | None, headers: Headers, cors_origins: frozenset[str]
+) -> bool:
+    """No origin: not a browser's page, which has nobody's cookie to abuse."""
+    if origin is None or origin in cors_origins:
+        return True
+    # The scheme is not compared: behind a TLS proxy this server does not know it.
+    return origin.partition("://")[2].lower() == headers.get("host", "").lower()
 
 
 def is_simple(headers: Headers) -> bool:
@@ -185,7 +205,14 @@ def is_simple(headers: Headers) -> bool:
 
 def carries_cookie(headers: Headers, cookie_name: str) -> bool:
     """True if the session cookie would count: it is there and no bearer is."""
-    return cookie_name in headers.get("cookie", "") and not is_bearer(headers)
+    # A proxy that speaks HTTP/2 may hand on one cookie a header.
+    sent = "; ".join(headers.getlist("cookie"))
+    return cookie_name in sent and not is_bearer(headers)
+
+
+def is_multipart(headers: Headers) -> bool:
+    media_type = headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == "multipart/form-data"
 
 
 def is_bearer(headers: Headers) -> bool:

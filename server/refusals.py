@@ -26,7 +26,13 @@ class RefusalCode(StrEnum):
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
+    RATE_LIMITED = "RATE_LIMITED"
+    SERVER_BUSY = "SERVER_BUSY"
+    RESPONSE_TOO_LARGE = "RESPONSE_TOO_LARGE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
@@ -61,14 +67,17 @@ def method_not_allowed(*allowed: str) -> RefusalError:
     )
 
 
+def error_of(scope: Scope, refusal: RefusalError) -> dict[str, object]:
+    """The refusal in the shape of a GraphQL error."""
+    extensions = {"code": refusal.code, "requestId": trace_of(scope).request_id}
+    return {"message": refusal.message, "extensions": extensions}
+
+
 async def send_refusal(scope: Scope, send: Send, refusal: RefusalError) -> None:
     """Answer with the refusal; a HEAD gets the headers only."""
     trace = trace_of(scope)
     trace.error_codes.append(refusal.code)
-    extensions = {"code": refusal.code, "requestId": trace.request_id}
-    body = orjson.dumps(
-        {"errors": [{"message": refusal.message, "extensions": extensions}]}
-    )
+    body = orjson.dumps({"errors": [error_of(scope, refusal)]})
     headers = {
         "content-type": "application/json; charset=utf-8",
         "content-length": str(len(body)),

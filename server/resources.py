@@ -5,38 +5,64 @@ Opening connects to nothing: an upstream or Redis that is down costs only the fi
 that need it, and its return needs no restart.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from clients.conduit.authentication import ConduitAuthentication
 from clients.conduit.client import conduit_http, storage_http
+from clients.conduit.offers import Offers
+from clients.flux.calls import FluxHTTP
 from clients.flux.client import flux_http
-from clients.http import HttpxTransport, UpstreamHTTP, tls_context
+from clients.http import Transport, UpstreamHTTP, open_transport
+from clients.resilience import ResilienceLimits, ResilientTransport
+from clients.transport_pinned import AddressPolicy, open_pinned
+from resolvers.change_feed import ChangeFeed
+from resolvers.under_way import UnderWay
 from session.accounts import SessionService
+from session.broadcast import redis_broadcast
+from session.budgets import CostBudget
 from session.cookie import SessionCookie
 from session.encryption import RecordCodec
 from session.flux_tokens import FluxTokens, flux_tokens
 from session.redis_connection import connect
 from session.renewal import TokenKeeper
 from session.vault import RedisVault, TokenVault
+from session.watch import SessionWatch
 
 from .health import Readiness
+from .live_slots import SessionSlots
 from .probes import probes
 from .settings import Settings
+from .trusted_documents import Documents
+
+# How long an upload that is given up at the end may take to clean up.
+CLEAN_UP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     settings: Settings
-    flux_http: UpstreamHTTP
+    flux_http: FluxHTTP
     conduit_http: UpstreamHTTP
     storage_http: UpstreamHTTP
+    conduit_offers: Offers
     vault: TokenVault
     keeper: TokenKeeper
     flux_tokens: FluxTokens
     sessions: SessionService
     readiness: Readiness
+    documents: Documents
+    # None when no budget is set: then no operation costs a round trip for it.
+    cost_budget: CostBudget | None
+    changes: ChangeFeed
+    watch: SessionWatch
+    slots: SessionSlots
+    uploads_under_way: UnderWay
+    # Set when the server begins to stop; streams that would not end by themselves end.
+    stopping: asyncio.Event
 
 
 @asynccontextmanager
@@ -47,11 +73,18 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         flux, conduit, storage = _upstreams(settings)
         vault = _vault(settings)
-        for part in (flux, conduit, storage, vault):
+        broadcast = redis_broadcast(settings.session.redis)
+        for part in (flux, conduit, storage, vault, broadcast):
             stack.push_async_callback(part.aclose)
         authentication = ConduitAuthentication(conduit)
         keeper = TokenKeeper(vault, authentication, policy=settings.session.policy)
         stack.push_async_callback(keeper.aclose)
+        watch = SessionWatch(
+            vault,
+            settings.session.policy,
+            broadcast,
+            every_s=settings.live.session_check_s,
+        )
         sessions = SessionService(
             vault,
             keeper,
@@ -59,36 +92,76 @@ async def open_resources(
             cookie,
             policy=settings.session.policy,
             limits=settings.session.login_limits,
+            announce_end=watch.announce,
         )
+        # Half of the pool: slow senders must not keep previews waiting.
+        uploads = UnderWay(settings.limits.max_connections // 2 or 1)
+        stack.push_async_callback(uploads.drain, CLEAN_UP_S)
+        documents = Documents(settings.protection.documents)
+        await stack.enter_async_context(documents.watched())
+        budget = _cost_budget(settings)
+        if budget is not None:
+            stack.push_async_callback(budget.redis.aclose)
         yield Resources(
             settings=settings,
             flux_http=flux,
             conduit_http=conduit,
             storage_http=storage,
+            conduit_offers=Offers(
+                storage_authorization=settings.conduit.storage_authorization
+            ),
             vault=vault,
             keeper=keeper,
             flux_tokens=flux_tokens(settings.session.flux_tokens),
             sessions=sessions,
             readiness=Readiness(probes(vault, flux, conduit)),
+            documents=documents,
+            cost_budget=budget,
+            changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
+            watch=watch,
+            slots=SessionSlots(settings.live.per_session),
+            uploads_under_way=uploads,
+            stopping=asyncio.Event(),
         )
 
 
-def _upstreams(settings: Settings) -> tuple[UpstreamHTTP, UpstreamHTTP, UpstreamHTTP]:
+def _upstreams(settings: Settings) -> tuple[FluxHTTP, UpstreamHTTP, UpstreamHTTP]:
     """A pool for each: Flux, Conduit, and file bytes, which never carry a token."""
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
-    tls = tls_context(ca_bundle)
     limits = settings.limits
+
+    def transport() -> Transport:
+        inner = open_transport(settings.transport, limits, ca_bundle=ca_bundle)
+        # No class of calls may take the last quarter of the connections.
+        concurrent = max(1, limits.max_connections * 3 // 4)
+        return ResilientTransport(inner, ResilienceLimits(concurrent=concurrent))
+
     return (
-        flux_http(settings.flux.url, HttpxTransport(limits, tls), limits),
+        flux_http(settings.flux.url, transport(), limits),
         conduit_http(
             settings.conduit.url,
-            HttpxTransport(limits, tls),
+            transport(),
             limits,
             client_id=settings.conduit.client_id,
             client_secret=settings.conduit.client_secret,
         ),
-        storage_http(HttpxTransport(limits, tls), limits),
+        storage_http(
+            open_pinned(
+                limits,
+                AddressPolicy(settings.storage.private_hosts),
+                ca_bundle=ca_bundle,
+            ),
+            limits,
+        ),
     )
+
+
+def _cost_budget(settings: Settings) -> CostBudget | None:
+    limit = settings.protection.limits.cost_per_minute
+    if limit.mode == "off":
+        return None
+    redis = connect(settings.session.redis)
+    return CostBudget(redis, limit.most, enforced=limit.enforced is not None)
 
 
 def _vault(settings: Settings) -> TokenVault:

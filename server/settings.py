@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clients.http import HTTPLimits
+from clients.http import HTTPLimits, TransportName
 
 from .environment import EnvironmentReader, Mistake
+from .live_settings import LiveSettings, read_live
+from .protection_settings import ProtectionSettings, read_protection
 from .session_settings import SessionSettings, read_session
+from .upload_settings import UploadSettings, read_uploads
 from .upstream_settings import (
     ConduitSettings,
     FluxSettings,
@@ -25,6 +28,7 @@ from .upstream_settings import (
     read_flux,
     read_limits,
     read_storage,
+    read_transport,
 )
 
 Environment = Literal["development", "production"]
@@ -66,10 +70,14 @@ class Settings:
     deadline_s: float
     listen: ListenSettings
     guard: GuardSettings
+    protection: ProtectionSettings
+    live: LiveSettings
     flux: FluxSettings
     conduit: ConduitSettings
     storage: StorageSettings
+    uploads: UploadSettings
     session: SessionSettings
+    transport: TransportName
     limits: HTTPLimits
     ca_bundle: Path | None
 
@@ -94,10 +102,14 @@ class Settings:
             deadline_s=read.seconds("REQUEST_DEADLINE_S", most=300),
             listen=_listen(read),
             guard=_guard(read),
+            protection=read_protection(read, production=production),
+            live=read_live(read),
             flux=read_flux(read, production=production),
             conduit=conduit,
             storage=read_storage(read, conduit.url),
+            uploads=read_uploads(read),
             session=read_session(read, production=production),
+            transport=read_transport(read),
             limits=read_limits(read),
             ca_bundle=read_ca_bundle(read),
         )

@@ -33,7 +33,7 @@ class TelemetryMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = start_trace(scope, _request_id(scope))
+        trace = start_trace(scope, request_id_of(Headers(scope=scope)))
         context_token = current_request_id.set(trace.request_id)
         answer = _Answer(send, trace.request_id)
         started = time.perf_counter()
@@ -73,9 +73,9 @@ class _Answer:
         await self._send(message)
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(headers: Headers) -> str:
     """The caller's id when it is short and plain, so traces join; else a new one."""
-    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    given = headers.get(REQUEST_ID_HEADER, "")
     return given if _SOUND_ID.fullmatch(given) else uuid.uuid4().hex
 
 

@@ -6,12 +6,13 @@ and conduit.md §1 and §6 (client API, storage addresses).
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import cast
 
-from clients.http import HTTPLimits
+from clients.http import HTTPLimits, TransportName
 
 from .environment import EnvironmentReader, split_url
 
@@ -31,14 +32,20 @@ class ConduitSettings:
     url: str
     client_id: str | None
     client_secret: str | None = field(repr=False)
+    checks_ownership: bool
+    storage_authorization: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
-    """Where file bytes may come from; `rewrites` maps `host:port` to an address."""
+    """Where file bytes may come from; `rewrites` maps `host:port` to an address.
+
+    `private_hosts` (names) may resolve to addresses inside the own network.
+    """
 
     hosts: frozenset[str]
     rewrites: Mapping[str, str]
+    private_hosts: frozenset[str] = frozenset()
 
 
 def read_flux(read: EnvironmentReader, *, production: bool) -> FluxSettings:
@@ -122,7 +129,15 @@ def read_conduit(read: EnvironmentReader, *, production: bool) -> ConduitSetting
             "is not set, but CONDUIT_CLIENT_SECRET is.",
             "Set both or neither.",
         )
-    return ConduitSettings(url=url, client_id=client_id, client_secret=client_secret)
+    ownership = read.choice("CONDUIT_OWNERSHIP", ("viewer", "upstream"))
+    guarded = read.choice("CONDUIT_STORAGE_AUTHORIZATION", ("off", "on"))
+    return ConduitSettings(
+        url=url,
+        client_id=client_id,
+        client_secret=client_secret,
+        checks_ownership=ownership == "viewer",
+        storage_authorization=guarded == "on",
+    )
 
 
 def read_storage(read: EnvironmentReader, conduit_url: str) -> StorageSettings:
@@ -139,7 +154,28 @@ def read_storage(read: EnvironmentReader, conduit_url: str) -> StorageSettings:
         hosts = tuple(
             f"{name}:{port}" for name in names for port in LOCAL_STORAGE_PORTS
         )
-    return StorageSettings(hosts=frozenset(hosts), rewrites=_rewrites(read))
+    rewrites = _rewrites(read)
+    return StorageSettings(
+        hosts=frozenset(hosts),
+        rewrites=rewrites,
+        private_hosts=_private_hosts(read, hosts, rewrites),
+    )
+
+
+def _private_hosts(
+    read: EnvironmentReader, hosts: Iterable[str], rewrites: Mapping[str, str]
+) -> frozenset[str]:
+    """Those of the setting, names that can only be internal, targets of rewrites."""
+    named = (split_url(f"//{host}") for host in hosts)
+    targets = (split_url(target) for target in rewrites.values())
+    internal = {
+        parts.hostname
+        for parts in named
+        if parts is not None and _is_internal(parts.hostname or "")
+    }
+    rewritten = {parts.hostname for parts in targets if parts is not None}
+    known = {name for name in internal | rewritten if name is not None}
+    return frozenset({*read.names("STORAGE_PRIVATE_HOSTS"), *known})
 
 
 def _rewrites(read: EnvironmentReader) -> dict[str, str]:
@@ -177,6 +213,11 @@ def _is_internal(host: str) -> bool:
         return ip_address(host).is_private
     except ValueError:
         return "." not in host or host.endswith((".internal", ".local", ".svc"))
+
+
+def read_transport(read: EnvironmentReader) -> TransportName:
+    names: tuple[TransportName, ...] = ("pyreqwest", "httpx")
+    return cast(TransportName, read.choice("UPSTREAM_TRANSPORT", names))
 
 
 def read_limits(read: EnvironmentReader) -> HTTPLimits:

@@ -28,7 +28,7 @@ VARIABLES: tuple[Variable, ...] = (
         name="ENVIRONMENT",
         default="development",
         meaning="`development` or `production`. Production wants HTTPS cookies and "
-        "random-looking secrets, and turns GraphiQL off.",
+        "random-looking secrets, and turns GraphiQL and introspection off.",
         example="production",
     ),
     Variable(
@@ -70,6 +70,21 @@ VARIABLES: tuple[Variable, ...] = (
         example="auto",
     ),
     Variable(
+        name="INTROSPECTION",
+        default="auto",
+        meaning="`on`, `off`, or `auto`: on in development, off in production. Off "
+        "also hides /schema.graphql and the names in refusals of documents.",
+        example="auto",
+    ),
+    Variable(
+        name="STATUS_PROFILE",
+        default="audit",
+        meaning="HTTP statuses for application/graphql-response+json: `audit` (what "
+        "the graphql-http audit checks) or `draft` (422 for a document that cannot "
+        "run, 294 for partial success).",
+        example="audit",
+    ),
+    Variable(
         name="CORS_ORIGINS",
         default="",
         meaning="Origins, beside this server's own, whose pages may call it with the "
@@ -93,7 +108,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         name="BODY_TIMEOUT_S",
         default="10",
-        meaning="How long a request body may take to arrive, in seconds; then 408.",
+        meaning="How long a request body may take to arrive, in seconds; then 408. "
+        "Of an upload it is the longest silence.",
         example="10",
     ),
     Variable(
@@ -102,6 +118,134 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="Time for one GraphQL operation, in seconds. Upstream calls get what "
         "is left of it; fields that miss it are null with UPSTREAM_TIMEOUT.",
         example="15",
+    ),
+    Variable(
+        name="TRUSTED_DOCUMENTS",
+        default="off",
+        meaning="`off`: any document runs; `log`: those of no manifest are logged; "
+        "`prefer`: as log, and those of the manifests are exempt from the "
+        "limits on documents; `only`: no others run.",
+        example="only",
+    ),
+    Variable(
+        name="TRUSTED_DOCUMENTS_MANIFESTS",
+        default="",
+        meaning="Manifests of Apollo, Relay or graphql-codegen's client preset, comma-"
+        "separated paths. Read again when they change.",
+        example="persisted-documents.json",
+    ),
+    Variable(
+        name="TRUSTED_DOCUMENTS_POLL_S",
+        default="5",
+        meaning="How often manifests are looked at for changes, in seconds.",
+        example="5",
+    ),
+    Variable(
+        name="PERSISTED_QUERIES_KEPT",
+        default="1000",
+        meaning="Documents that clients may store by their hash (Apollo's APQ), per "
+        "process; the least recently used go first. 0 turns it off, and so does"
+        " TRUSTED_DOCUMENTS=only.",
+        example="1000",
+    ),
+    Variable(
+        name="LIMIT_TOKENS",
+        default="2000",
+        meaning="Words and signs of a document. This and every other LIMIT_ is a "
+        "number, `measure:` and a number (what passes it is only logged), or "
+        "`off`; see docs/security.md.",
+        example="2000",
+    ),
+    Variable(
+        name="LIMIT_NESTING",
+        default="60",
+        meaning="Brackets of a document that are open at once, counted before it is "
+        "parsed.",
+        example="60",
+    ),
+    Variable(
+        name="LIMIT_DEPTH",
+        default="15",
+        meaning="Fields within fields.",
+        example="15",
+    ),
+    Variable(
+        name="LIMIT_ALIASES",
+        default="100",
+        meaning="Aliases in an operation, with fragments spread out.",
+        example="100",
+    ),
+    Variable(
+        name="LIMIT_DIRECTIVES",
+        default="50",
+        meaning="Directives in an operation, with fragments spread out.",
+        example="50",
+    ),
+    Variable(
+        name="LIMIT_FIELDS",
+        default="1000",
+        meaning="Fields in an operation, with fragments spread out.",
+        example="1000",
+    ),
+    Variable(
+        name="LIMIT_REPEATED_FIELDS",
+        default="20",
+        meaning="How often one field, or one fragment, may stand in one selection.",
+        example="20",
+    ),
+    Variable(
+        name="LIMIT_ROOT_FIELDS",
+        default="50",
+        meaning="Fields at the root of an operation.",
+        example="50",
+    ),
+    Variable(
+        name="LIMIT_PAGE_SIZE",
+        default="100",
+        meaning="Largest `first` and `last`.",
+        example="100",
+    ),
+    Variable(
+        name="LIMIT_COST",
+        default="20000",
+        meaning="Cost of an operation, reckoned from @cost and @listSize in the SDL "
+        "before it runs.",
+        example="20000",
+    ),
+    Variable(
+        name="LIMIT_COST_PER_MINUTE",
+        default="off",
+        meaning="Cost that one person may ask for in a minute, over all processes; "
+        "counted in Redis, one round trip for each operation.",
+        example="100000",
+    ),
+    Variable(
+        name="LIMIT_UPSTREAM_CALLS",
+        default="60",
+        meaning="Upstream calls of one operation; fields that would need more are null"
+        " with QUERY_TOO_COMPLEX.",
+        example="60",
+    ),
+    Variable(
+        name="LIMIT_OPERATIONS_IN_FLIGHT",
+        default="2000",
+        meaning="Operations that one process runs at once; one more is refused with "
+        "503.",
+        example="2000",
+    ),
+    Variable(
+        name="LIMIT_OPERATIONS_PER_PERSON",
+        default="200",
+        meaning="Operations that one process runs at once for one person (an account, "
+        "or the address of who is not signed in); one more is refused with "
+        "429.",
+        example="200",
+    ),
+    Variable(
+        name="LIMIT_RESPONSE_BYTES",
+        default="16777216",
+        meaning="Largest answer to an operation.",
+        example="16777216",
     ),
     Variable(
         name="FLUX_URL",
@@ -169,6 +313,21 @@ VARIABLES: tuple[Variable, ...] = (
         example="<client secret>",
     ),
     Variable(
+        name="CONDUIT_OWNERSHIP",
+        default="viewer",
+        meaning="Who decides what may be changed: `viewer`: posts by their author "
+        "only, files out of the viewer's own folder only, whatever Conduit allows; "
+        "`upstream`: Conduit, where its row-level authorization is on.",
+        example="viewer",
+    ),
+    Variable(
+        name="CONDUIT_STORAGE_AUTHORIZATION",
+        default="off",
+        meaning="`on` when Conduit's storage guards files for each person: then "
+        "metadata comes by storage's own routes only, and `files` is refused.",
+        example="off",
+    ),
+    Variable(
         name="STORAGE_HOSTS",
         meaning="Hosts (`host` or `host:port`, comma-separated) that file bytes may "
         "be fetched from. Without it: the host of CLIENT_BASE_URL, ports of "
@@ -181,6 +340,33 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="Where a storage address that only Conduit can reach is really to be "
         "found: `host:port=http://host:port`, comma-separated.",
         example="localhost:3100=http://conduit-storage:3100",
+    ),
+    Variable(
+        name="STORAGE_PRIVATE_HOSTS",
+        default="",
+        meaning="Storage hosts whose name looks public but may resolve to a private "
+        "address, comma-separated. Names without a dot, those ending in .internal, "
+        ".local or .svc, and targets of STORAGE_REWRITE need not be listed.",
+        example="files.corp.example.com",
+    ),
+    Variable(
+        name="UPLOAD_MAX_BYTES",
+        default="268435456",
+        meaning="Largest file that can be uploaded (256 MiB).",
+        example="268435456",
+    ),
+    Variable(
+        name="UPLOAD_TYPES",
+        default="",
+        meaning="Media types that can be uploaded (`image/png`, `image/*`), "
+        "comma-separated; without it all. A name's ending counts as a type too.",
+        example="image/*,application/pdf",
+    ),
+    Variable(
+        name="UPLOAD_TYPES_DENIED",
+        default="",
+        meaning="Media types that cannot be uploaded, even if UPLOAD_TYPES names them.",
+        example="text/html,image/svg+xml",
     ),
     Variable(
         name="REDIS_URL",
@@ -259,15 +445,76 @@ VARIABLES: tuple[Variable, ...] = (
         example='{"1": "<openssl rand -base64 32>"}',
     ),
     Variable(
+        name="SUBSCRIPTIONS_PER_SOCKET",
+        default="50",
+        meaning="Subscriptions that one WebSocket may have open.",
+        example="50",
+    ),
+    Variable(
+        name="SUBSCRIPTIONS_PER_SESSION",
+        default="100",
+        meaning="Subscriptions that one session may have open, over all its sockets "
+        "and event streams in one server process; and as many sockets.",
+        example="100",
+    ),
+    Variable(
+        name="SUBSCRIPTION_BACKLOG",
+        default="256",
+        meaning="Changed objects that may wait for one subscriber. With more it is "
+        "cut off, to subscribe again and read anew.",
+        example="256",
+    ),
+    Variable(
+        name="SOCKET_INIT_TIMEOUT_S",
+        default="5",
+        meaning="How long a WebSocket may take to say who it is, in seconds.",
+        example="5",
+    ),
+    Variable(
+        name="SOCKET_IDLE_S",
+        default="300",
+        meaning="A WebSocket without a subscription is closed after so many seconds.",
+        example="300",
+    ),
+    Variable(
+        name="SOCKET_MESSAGE_BYTES",
+        default="65536",
+        meaning="Largest message that a WebSocket may send.",
+        example="65536",
+    ),
+    Variable(
+        name="LIVE_PING_S",
+        default="20",
+        meaning="How often live connections are asked whether they are still there, "
+        "in seconds; below the idle time-out of every proxy in front. A WebSocket "
+        "that does not answer for as long again is closed.",
+        example="20",
+    ),
+    Variable(
+        name="LIVE_SESSION_CHECK_S",
+        default="30",
+        meaning="How often the session of a live connection is looked up in the "
+        "vault, in seconds. A sign-out is heard at once; this finds every other end.",
+        example="30",
+    ),
+    Variable(
         name="CA_BUNDLE",
         meaning="PEM file of private certificate authorities, trusted beside the "
         "public ones.",
         example="/etc/ssl/private-ca.pem",
     ),
     Variable(
+        name="UPSTREAM_TRANSPORT",
+        default="pyreqwest",
+        meaning="Library that makes the upstream calls: `pyreqwest` (fast; HTTP/2 "
+        "where TLS offers it) or `httpx` (HTTP/1.1, all Python).",
+        example="pyreqwest",
+    ),
+    Variable(
         name="UPSTREAM_CONNECT_TIMEOUT_S",
         default="2",
-        meaning="Time to connect to an upstream, in seconds.",
+        meaning="Time to connect to an upstream, or to wait for a free connection, in "
+        "seconds.",
         example="2",
     ),
     Variable(

@@ -1,8 +1,7 @@
 """Headers of a file's bytes: nothing that an uploader chose may run or mislead."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from clients.conduit.records import ConduitFile
 from server.file_headers import disposition, file_headers

@@ -6,7 +6,7 @@ come over real sockets from a small storage server, through the real client pool
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,7 +34,13 @@ from clients.errors import (
     UpstreamUnavailableError,
     VaultUnavailableError,
 )
-from clients.http import CallScope, HTTPLimits, HttpxTransport, StreamedResponse
+from clients.http import (
+    NO_HEADERS,
+    CallScope,
+    HTTPLimits,
+    StreamedResponse,
+    open_transport,
+)
 from server.guard import GuardMiddleware
 from server.preview import PreviewRoute
 from server.settings import GuardSettings
@@ -60,7 +66,7 @@ class StubStorage(ConduitStorage):
 
     def __post_init__(self) -> None:
         limits = HTTPLimits(read_s=2)
-        self._http = storage_http(HttpxTransport(limits), limits)
+        self._http = storage_http(open_transport("pyreqwest", limits), limits)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -76,11 +82,13 @@ class StubStorage(ConduitStorage):
         return self.url
 
     def open_bytes(
-        self, url: str, *, headers: object = None
+        self, url: str, *, headers: Mapping[str, str] = NO_HEADERS
     ) -> AbstractAsyncContextManager[StreamedResponse]:
         self.asked.append("open_bytes")
         scope = CallScope.for_background(5, "test")
-        return self._http.stream("GET", url, operation="file bytes", scope=scope)
+        return self._http.stream(
+            "GET", url, operation="file bytes", scope=scope, headers=headers
+        )
 
 
 class Storage:
@@ -214,7 +222,7 @@ async def test_head_costs_the_record_only(storage: Pair, stub: StubStorage) -> N
         response = await client.head(f"/preview/{FILE_ID}")
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/png"
-    assert "content-length" not in response.headers
+    assert response.headers["content-length"] == "7"
     assert stub.asked == ["get"]
     assert storage[0].requests == []
 
@@ -343,3 +351,167 @@ async def settled(value: Callable[[], int], quiet_s: float = 0.3) -> None:
             await asyncio.sleep(quiet_s)
             if value() == before:
                 return
+
+
+@pytest.fixture
+async def preview(storage: Pair, stub: StubStorage) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(preview_app(stub, storage[1][7:])) as client:
+        yield client
+
+
+def gives(storage: Pair, status: int, body: bytes, **headers: str) -> None:
+    storage[0].status = status
+    storage[0].chunks = [body] if body else []
+    storage[0].headers = [
+        (name.replace("_", "-").encode(), value.encode())
+        for name, value in headers.items()
+    ]
+
+
+PATH = f"/preview/{FILE_ID}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "content_range"),
+    [
+        ("bytes=0-0", b"\x89", "bytes 0-0/7"),
+        ("bytes=2-4", b"NGa", "bytes 2-4/7"),
+        ("bytes=4-", b"abc", "bytes 4-6/7"),
+        ("bytes=5-999", b"bc", "bytes 5-6/7"),
+        ("bytes=-2", b"bc", "bytes 5-6/7"),
+        ("bytes=-999", b"\x89PNGabc", "bytes 0-6/7"),
+        ("bytes=0-6", b"\x89PNGabc", "bytes 0-6/7"),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_range_is_cut_here_when_the_storage_knows_none(
+    storage: Pair,
+    preview: httpx.AsyncClient,
+    asked: str,
+    body: bytes,
+    content_range: str,
+    told: bool,
+) -> None:
+    """With the length from the storage, or without it from the record."""
+    storage[0].headers = [(b"content-length", b"7")] if told else []
+    answer = await preview.get(PATH, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (206, body)
+    assert answer.headers["content-range"] == content_range
+    assert answer.headers["content-length"] == str(len(body))
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+
+
+async def test_a_range_of_the_storage_is_handed_on(
+    storage: Pair, preview: httpx.AsyncClient
+) -> None:
+    gives(storage, 206, b"NGa", content_range="bytes 2-4/9")
+    answer = await preview.get(PATH, headers={"range": "bytes=2-4"})
+    assert (answer.status_code, answer.content) == (206, b"NGa")
+    assert answer.headers["content-range"] == "bytes 2-4/9"
+    assert storage[0].requests[0]["range"] == "bytes=2-4"
+
+
+@pytest.mark.parametrize("asked", ["bytes=7-", "bytes=99-100", "bytes=-0"])
+async def test_a_range_beyond_the_end_is_a_416_with_the_length(
+    storage: Pair, preview: httpx.AsyncClient, asked: str
+) -> None:
+    answer = await preview.get(PATH, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (416, b"")
+    assert answer.headers["content-range"] == "bytes */7"
+    gives(storage, 416, b"<xml>secret</xml>", content_range="bytes */9")
+    answer = await preview.get(PATH, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (416, b"")
+    assert answer.headers["content-range"] == "bytes */9"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (206, {}),
+        (206, {"content_range": "bytes 0-4/9"}),
+        (206, {"content_range": "nonsense"}),
+        (304, {}),
+        (204, {}),
+    ],
+)
+async def test_a_partial_answer_that_was_not_asked_for_is_nonsense(
+    storage: Pair, preview: httpx.AsyncClient, status: int, headers: dict[str, str]
+) -> None:
+    gives(storage, status, b"" if status in (204, 304) else b"NGa", **headers)
+    answer = await preview.get(PATH, headers={"range": "bytes=2-4"})
+    assert answer.status_code == 502
+    answer = await preview.get(PATH)
+    assert answer.status_code == 502
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"range": "bytes=0-1,3-4"},
+        {"range": "bytes=4-2"},
+        {"range": "lines=1-2"},
+        {"range": "bytes=0-1", "if-range": '"another"'},
+        {"range": "bytes=0-1", "if-range": "Sun, 22 Nov 2026 06:17:19 GMT"},
+    ],
+)
+async def test_a_range_that_is_none_or_of_another_version_gives_the_whole(
+    storage: Pair, preview: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await preview.get(PATH, headers=headers)
+    assert (answer.status_code, answer.content) == (200, b"\x89PNGabc")
+    assert "range" not in storage[0].requests[0]
+
+
+async def test_a_copy_that_is_still_good_costs_the_record_only(
+    storage: Pair, stub: StubStorage, preview: httpx.AsyncClient
+) -> None:
+    tag = (await preview.get(PATH)).headers["etag"]
+    stub.asked.clear()
+    for method in ("GET", "HEAD"):
+        answer = await preview.request(method, PATH, headers={"if-none-match": tag})
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == tag
+        assert answer.headers["cache-control"] == "private, no-cache"
+        assert "content-type" not in answer.headers
+    assert stub.asked == ["get", "get"]
+    answer = await preview.get(PATH, headers={"range": "bytes=0-1", "if-range": tag})
+    assert answer.status_code == 206
+
+
+async def test_a_refused_person_gets_no_304(
+    stub: StubStorage, preview: httpx.AsyncClient
+) -> None:
+    tag = (await preview.get(PATH)).headers["etag"]
+    stub.failure = PermissionDeniedError("x")
+    answer = await preview.get(PATH, headers={"if-none-match": tag})
+    assert answer.status_code == 403
+
+
+async def test_head_ignores_a_range(preview: httpx.AsyncClient) -> None:
+    answer = await preview.head(PATH, headers={"range": "bytes=0-1"})
+    assert (answer.status_code, answer.headers["content-length"]) == (200, "7")
+
+
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-3"}])
+async def test_an_upload_that_is_not_finished_is_not_taken_for_the_file(
+    storage: Pair, preview: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    """It would be kept under the tag that the file will have."""
+    gives(storage, 200, b"PENDING UPLOAD")
+    answer = await preview.get(PATH, headers=headers)
+    assert answer.status_code == 404
+    assert "etag" not in answer.headers
+
+
+async def test_a_file_shorter_than_its_record_breaks_the_range_off(
+    storage: Pair, stub: StubStorage
+) -> None:
+    gives(storage, 200, b"abc")
+    async with (
+        served(preview_app(stub, storage[1][7:])) as url,
+        httpx.AsyncClient() as client,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"{url}{PATH}", headers={"range": "bytes=1-5"})

@@ -1,0 +1,65 @@
+"""Operations in flight: a bound for the process and one for each person.
+
+Used by `graphql.py` around every operation. A person is an account, or the address of
+who is not signed in. Refusing at once is what keeps the others' answers quick.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schema.limits import Limit
+
+from .refusals import RefusalCode, RefusalError
+
+log = logging.getLogger("mainstem.limits")
+
+
+class InFlight:
+    """Counts in this process; nobody waits, one too many is refused."""
+
+    def __init__(self, in_process: Limit, per_person: Limit) -> None:
+        self._in_process = in_process
+        self._per_person = per_person
+        self._by_person: Counter[str] = Counter()
+        self.count = 0
+
+    @contextmanager
+    def one(self, person: str) -> Iterator[None]:
+        """Room for one operation. Raises: RefusalError 429 or 503."""
+        self._check(self._per_person, self._by_person[person] + 1, _too_many_at_once())
+        self._check(self._in_process, self.count + 1, _busy())
+        self.count += 1
+        self._by_person[person] += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+            self._by_person[person] -= 1
+            if not self._by_person[person]:
+                del self._by_person[person]
+
+    def _check(self, limit: Limit, actual: int, refusal: RefusalError) -> None:
+        if limit.passed_by(actual):
+            if limit.enforced is not None:
+                raise refusal
+            log.warning("limit: %d operations in flight, over %d", actual, limit.most)
+
+
+def _too_many_at_once() -> RefusalError:
+    return RefusalError(
+        429,
+        RefusalCode.RATE_LIMITED,
+        "Too many operations at once; wait for the answers.",
+        headers={"retry-after": "1"},
+    )
+
+
+def _busy() -> RefusalError:
+    return RefusalError(
+        503,
+        RefusalCode.SERVER_BUSY,
+        "The server is busy; try again.",
+        headers={"retry-after": "1"},
+    )

@@ -1,0 +1,88 @@
+"""A request's body as it arrives, and a file within it on its way to the resolver.
+
+Used by `multipart.py` and `uploads.py`. What ends a body early (too large, too slow,
+the client is gone) is a `RefusalError` of the door. Once a file is on its way it is a
+resolver that hears of it, in its own terms; the refusal is kept, and the route answers
+with it instead of with what the resolver made of it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from starlette.types import Message, Receive, Send
+
+from clients.errors import InvalidInputError
+from resolvers.upload_rules import IncomingFile
+
+from .refusals import RefusalCode, RefusalError, bad_request
+
+
+async def body_pieces(
+    receive: Receive, silence_s: float
+) -> AsyncGenerator[bytes, None]:
+    """The body, in the pieces it comes in, as fast as they are taken.
+
+    Raises: RefusalError 408 for a silent client, 400 for one that is gone, and what
+    the guard raises.
+    """
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(silence_s):
+                message = await receive()
+        except TimeoutError:
+            raise RefusalError(
+                408,
+                RefusalCode.REQUEST_TIMEOUT,
+                "The body did not arrive in time.",
+                headers={"connection": "close"},
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise bad_request("The body broke off.")
+        more = message.get("more_body", False)
+        if piece := message.get("body", b""):
+            yield piece
+
+
+class ArrivingFile(IncomingFile):
+    """`refusal` is set once the pieces have ended early."""
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        name: str | None,
+        media_type: str | None,
+        size: int | None = None,
+    ) -> None:
+        self.name = name
+        self.media_type = media_type
+        self.refusal: RefusalError | None = None
+        self._pieces = pieces
+        self._size = size
+
+    def guarding(self, send: Send) -> Send:
+        """A `send` that refuses instead, once the file has ended early."""
+
+        async def refuse_or_send(message: Message) -> None:
+            if self.refusal is not None:
+                raise self.refusal
+            await send(message)
+
+        return refuse_or_send
+
+    @property
+    def size(self) -> int | None:
+        return self._size
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for piece in self._pieces:
+                yield piece
+        except RefusalError as refusal:
+            self.refusal = refusal
+            raise InvalidInputError(
+                f"the upload ended early: {refusal.message}",
+                public_message=refusal.message,
+                field="file",
+            ) from None

@@ -1,0 +1,105 @@
+"""What production does not tell: introspection, the SDL, names, suggestions."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from graphql import get_introspection_query
+
+from schema.disclosure import UNFIT, without_suggestion
+from server.app import create_app
+from server.settings import Settings
+
+
+@pytest.fixture
+async def silent(environment: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings.from_env({**environment, "INTROSPECTION": "off"}))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        get_introspection_query(),
+        "{ __schema { types { name } } }",
+        '{ __type(name: "Post") { fields { name } } }',
+        "{ ...on Query { a: __schema { queryType { name } } } }",
+        "{ pots { nodes { id } } }",
+        "{ posts { nods { id } } }",
+        "{ posts(frist: 1) { nodes { id } } }",
+        "{ posts(orderBy: {fild: TITLE}) { nodes { id } } }",
+        "{ posts(orderBy: {field: TITEL}) { nodes { id } } }",
+        "{ posts { ...on Pst { id } } }",
+        "mutation { sgnOut { ok } }",
+        "{ posts }",
+        "{ viewer { id { x } } }",
+        "{ post { id } }",
+    ],
+)
+async def test_a_guess_at_the_schema_is_answered_in_one_sentence(
+    silent: httpx.AsyncClient, query: str
+) -> None:
+    answer = (await silent.post("/graphql", json={"query": query})).json()
+    (error,) = answer["errors"]
+    assert error["message"] == UNFIT
+    assert set(error) == {"message", "extensions"}
+    assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert "data" not in answer
+
+
+async def test_what_was_wrong_stands_in_the_log_under_the_request_id(
+    silent: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "mainstem.graph"):
+        answer = (await silent.post("/graphql", json={"query": "{ pots }"})).json()
+    assert "Cannot query field 'pots'" in caplog.text
+    assert answer["errors"][0]["extensions"]["requestId"] in caplog.text
+
+
+async def test_a_wrong_variable_gets_no_suggestion(silent: httpx.AsyncClient) -> None:
+    body = {
+        "query": "query ($o: PostOrder) { posts(orderBy: $o) { nodes { id } } }",
+        "variables": {"o": {"fiel": "TITLE"}},
+    }
+    answer = (await silent.post("/graphql", json=body)).json()
+    assert [error["extensions"]["code"] for error in answer["errors"]] == [
+        "BAD_USER_INPUT"
+    ]
+    assert "Did you mean" not in answer["errors"][0]["message"]
+
+
+async def test_a_valid_operation_and_typename_are_answered(
+    silent: httpx.AsyncClient,
+) -> None:
+    answer = await silent.post(
+        "/graphql", json={"query": "{ __typename viewer { id }}"}
+    )
+    assert answer.json() == {"data": {"__typename": "Query", "viewer": None}}
+
+
+async def test_the_sdl_is_not_served(silent: httpx.AsyncClient) -> None:
+    assert (await silent.get("/schema.graphql")).status_code == 404
+
+
+async def test_development_tells_all(http: httpx.AsyncClient) -> None:
+    answer = (await http.post("/graphql", json={"query": "{ pots { id } }"})).json()
+    assert "Did you mean 'post', 'posts'" in answer["errors"][0]["message"]
+    assert (await http.get("/schema.graphql")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Unknown type 'Pst'. Did you mean 'Post' or 'Int'?", "Unknown type 'Pst'."),
+        ("a. Did you mean 'b'? c. Did you mean 'd', 'e', or 'f'?", "a. c."),
+        ("Nothing to cut.", "Nothing to cut."),
+    ],
+)
+def test_cuts_suggestions_only(message: str, expected: str) -> None:
+    assert without_suggestion(message) == expected
