@@ -77,7 +77,7 @@ class _Server(ABC):
     async def halt(self) -> None:
         """End the process but keep its folder: `start` returns at the same address.
 
-        PostgreSQL keeps its rows, Valkey has none to keep.
+        PostgreSQL keeps its rows, Valkey only if it was told to.
         """
         process, self._process = self._process, None
         if process is None:
@@ -247,10 +247,15 @@ class PostgresServer(_Server):
 
 
 class ValkeyServer(_Server):
-    """A Valkey without persistence on a Unix socket; `url` is what redis-py takes."""
+    """A Valkey on a Unix socket; `url` is what redis-py takes.
 
-    def __init__(self) -> None:
+    Without persistence, unless `append_only`: then each write is on the disk before it
+    is answered, and what was answered is there again after any end.
+    """
+
+    def __init__(self, *, append_only: bool = False) -> None:
         super().__init__("Valkey", halt=signal.SIGTERM, parent_died=signal.SIGTERM)
+        self._append_only = append_only
 
     @property
     def url(self) -> str:
@@ -271,7 +276,8 @@ class ValkeyServer(_Server):
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "save": "",
-            "appendonly": "no",
+            "appendonly": "yes" if self._append_only else "no",
+            "appendfsync": "always",
             "dir": str(self.folder),
         }
         command: list[str | Path] = [_valkey_binary()]

@@ -46,6 +46,8 @@ class Sandbox:
             "REDIS_URL": self.redis,
             "SESSION_SECRET": self.session_secret,
             "STORAGE_HOSTS": self.files.removeprefix("http://"),
+            # Given by who runs the tests, for all of them.
+            "UPSTREAM_TRANSPORT": os.environ.get("UPSTREAM_TRANSPORT", "pyreqwest"),
         }
 
     def calls(self) -> list[tuple[str, str, str]]:

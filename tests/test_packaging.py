@@ -14,6 +14,7 @@ PACKAGES = (
     "session",
     "clients",
     "server",
+    "engine",
     "provision",
     "sandbox",
     "benchmarks",

@@ -139,15 +139,30 @@ def _comparable(field: Field, value: Any) -> Any:
 
 
 def _like(name: str, value: str, exact_case: bool) -> Test:
-    """ILIKE '%value%', with `%` and `_` of the value as wildcards."""
-    wildcards = {"%": ".*", "_": "."}
+    """ILIKE '%value%', with `%` and `_` of the value as wildcards.
+
+    A backslash takes the meaning of what follows away; one at the very end of the
+    value does so to the closing `%`.
+    """
     pattern = re.compile(
-        "".join(wildcards.get(letter, re.escape(letter)) for letter in value),
+        _regular_expression(f"%{value}%"),
         re.DOTALL if exact_case else re.DOTALL | re.IGNORECASE,
     )
 
     def test(document: Document) -> bool:
         text = document[name]
-        return isinstance(text, str) and pattern.search(text) is not None
+        return isinstance(text, str) and pattern.fullmatch(text) is not None
 
     return test
+
+
+def _regular_expression(pattern: str) -> str:
+    """The same as a LIKE pattern of PostgreSQL, which ends in `%` here."""
+    wildcards = {"%": ".*", "_": "."}
+    letters = iter(pattern)
+    return "".join(
+        re.escape(next(letters))
+        if letter == "\\"
+        else wildcards.get(letter, re.escape(letter))
+        for letter in letters
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from harness import Caller, Sandbox
 
-FILES = "{ files(first: 100) { nodes { name mimeType size previewUrl data } } }"
+FILES = "{ files(first: 100) { nodes { name mimeType size previewUrl } } }"
 
 
 async def test_the_bytes_of_every_kind_of_file_come_with_safe_headers(

@@ -1,153 +1,203 @@
 """Several server processes over one vault: one renewal, no lost session.
 
-TRIED
+How each was tried stands in its doc string: the named line was taken out, the test was
+seen to fail, the line was put back.
 """
 
 import asyncio
-import base64
 import contextlib
-import json
-import subprocess
+import dataclasses
+import os
+import signal
+import statistics
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import redis
+import pytest
+from processes_harness import (
+    RETRYABLE,
+    crowd,
+    expire_tokens,
+    records,
+    renewals,
+    running_servers,
+    sign_in,
+    until,
+)
+from processes_harness import client as http_client
 
-from harness import Caller, Sandbox, free_port, start_server, wait_until_alive
+from clients.http import CallScope
+from harness import Caller, Sandbox
+from sandbox.launch import ValkeyServer
+from server.resources import Resources
 
 PROCESSES = 4
 OPERATIONS = 200
-QUERY = "{ viewer { email } posts(first: 1) { nodes { title } } }"
-RETRYABLE = {"UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT"}
+FIRST = {"email": "first@example.com"}
+RENEW = "/authentication/renew"
 
 
-class Servers:
-    """Server processes on free ports over one sandbox."""
-
-    def __init__(self) -> None:
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.urls: list[str] = []
-
-    def start(self, sandbox: Sandbox, count: int, environment: dict[str, str]) -> None:
-        for _ in range(count):
-            port = free_port()
-            self.urls.append(f"http://127.0.0.1:{port}")
-            self.processes.append(start_server(sandbox, port, **environment))
-        for url, process in zip(self.urls, self.processes, strict=True):
-            wait_until_alive(url, process)
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(20)
-
-
-@asynccontextmanager
-async def running_servers(
-    sandbox: Sandbox, count: int = PROCESSES, **environment: str
-) -> AsyncIterator[tuple[Servers, httpx.AsyncClient]]:
-    servers = Servers()
-    limits = httpx.Limits(max_connections=64)
-    try:
-        servers.start(sandbox, count, environment)
-        async with httpx.AsyncClient(
-            trust_env=False, limits=limits, timeout=60
-        ) as http:
-            yield servers, http
-    finally:
-        servers.end()
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with http_client() as http:
+        yield http
 
 
 async def test_four_processes_renew_an_expired_token_exactly_once(
-    sandbox: Sandbox,
+    sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    async with running_servers(sandbox) as (servers, http):
-        await sign_in(http, servers.urls[0])
+    """Tried without winning the lease (`_win`): 3 renewals."""
+    async with running_servers(sandbox, PROCESSES) as servers:
+        device = await sign_in(http, servers.urls[0])
         expire_tokens(sandbox)
         sandbox.forget()
-        answers = await crowd(http, servers.urls)
-    assert answers == [{"email": "first@example.com"}] * OPERATIONS
+        answers = await crowd(device, servers.urls, OPERATIONS)
+    assert answers == [FIRST] * OPERATIONS
     assert renewals(sandbox) == 1
 
 
-async def test_a_slow_renewal_is_waited_for_by_all_processes(sandbox: Sandbox) -> None:
-    async with running_servers(sandbox) as (servers, http):
-        await sign_in(http, servers.urls[0])
+async def test_a_slow_renewal_is_waited_for_by_all_processes(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    """Tried without extending the lease (2 s long, the renewal 5): 2 renewals."""
+    async with running_servers(sandbox, PROCESSES) as servers:
+        device = await sign_in(http, servers.urls[0])
         expire_tokens(sandbox)
         sandbox.forget()
-        sandbox.fail("conduit", "/authentication/renew", delay_s=5, times=1)
-        answers = await crowd(http, servers.urls)
-    assert answers == [{"email": "first@example.com"}] * OPERATIONS
+        sandbox.fail("conduit", RENEW, delay_s=5, times=1)
+        answers = await crowd(device, servers.urls, OPERATIONS)
+    assert answers == [FIRST] * OPERATIONS
     assert renewals(sandbox) == 1
 
 
 async def test_a_process_killed_while_it_renews_is_succeeded_by_another(
-    sandbox: Sandbox,
+    sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    """The kill comes before the upstream has worked, so the session can be saved."""
-    async with running_servers(sandbox) as (servers, http):
-        await sign_in(http, servers.urls[0])
+    """The kill comes before the upstream has worked, so the session can be saved.
+
+    The upstream does not notice it and works all the same, later: then it must find the
+    refresh token used by who came after, so the lease of the dead must be shorter.
+
+    Tried with a lease of 6 s: the session is lost, all are told to sign in.
+    """
+    async with running_servers(sandbox, PROCESSES) as servers:
+        device = await sign_in(http, servers.urls[0])
         expire_tokens(sandbox)
         sandbox.forget()
-        sandbox.fail("conduit", "/authentication/renew", hang=True, times=1)
-        doomed = asyncio.create_task(ask(http, servers.urls[0]))
+        sandbox.fail("conduit", RENEW, delay_s=5, times=1)
+        doomed = asyncio.create_task(device.viewer(servers.urls[0]))
         await until(lambda: renewals(sandbox) == 1)
+        await asyncio.sleep(1)
         servers.processes[0].kill()
-        answers = await crowd(http, servers.urls[1:])
+        answers = await crowd(device, servers.urls[1:], OPERATIONS)
         with contextlib.suppress(httpx.HTTPError):
             await doomed
-        later = await ask(http, servers.urls[1])
-    assert all(
-        answer == {"email": "first@example.com"} or answer in RETRYABLE
-        for answer in answers
-    )
-    assert later == {"email": "first@example.com"}
+        await asyncio.sleep(3)  # the upstream gets to the dead one's request
+        later = [await device.viewer(url) for url in servers.urls[1:]]
+    assert all(answer == FIRST or answer in RETRYABLE for answer in answers)
+    assert later == [FIRST] * (PROCESSES - 1)
     assert renewals(sandbox) == 2
 
 
-async def crowd(http: httpx.AsyncClient, urls: list[str]) -> list[Any]:
-    tasks = [ask(http, urls[n % len(urls)]) for n in range(OPERATIONS)]
-    return await asyncio.gather(*tasks)
+async def test_a_kill_between_the_upstreams_answer_and_the_write_is_told_clearly(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    """The one window that nobody can heal: the only copy of the new pair is gone.
+
+    The upstream has worked, its answer is on the way. What is asked of us then: no
+    error that says "try again" for ever, but that the person must sign in, for all
+    processes alike; one vain renewal each; and a new sign-in puts everything right.
+    `test_the_window_that_a_kill_cannot_heal_is_short` measures how long it is open.
+
+    Tried without ever giving up: 200 times UPSTREAM_TIMEOUT, again and again.
+    """
+    async with running_servers(sandbox, PROCESSES) as servers:
+        device = await sign_in(http, servers.urls[0])
+        expire_tokens(sandbox)
+        sandbox.forget()
+        sandbox.fail("conduit", RENEW, after="after", delay_s=3, times=1)
+        doomed = asyncio.create_task(device.viewer(servers.urls[0]))
+        await until(lambda: renewals(sandbox) == 1)
+        await asyncio.sleep(0.5)
+        servers.processes[0].kill()
+        answers = await crowd(device, servers.urls[1:], OPERATIONS)
+        with contextlib.suppress(httpx.HTTPError):
+            await doomed
+        again = await sign_in(http, servers.urls[1])
+        healed = await again.viewer(servers.urls[2])
+    assert answers == ["UNAUTHENTICATED"] * OPERATIONS
+    assert renewals(sandbox) <= PROCESSES
+    assert len(records(sandbox)) == 1
+    assert healed == FIRST
 
 
-async def ask(http: httpx.AsyncClient, url: str) -> Any:
-    """The viewer, or the code of the first error."""
-    answer = (await http.post(f"{url}/graphql", json={"query": QUERY})).json()
-    if "errors" in answer:
-        return answer["errors"][0]["extensions"]["code"]
-    return answer["data"]["viewer"]
+async def test_the_window_that_a_kill_cannot_heal_is_short(
+    app: Any, first: Caller, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the upstream's answer in our hands to the answer of the vault's write.
+
+    Measured over real sockets to the stand-in and a real Valkey, 30 renewals.
+    Tried with 50 ms of sleep before the write: the median is 57 ms.
+    """
+    resources: Resources = app.state.resources
+    answered, windows = [0.0], []
+    authentication, vault = resources.keeper._authentication, resources.vault
+    renew, swap = authentication.renew, vault.swap
+
+    async def timed_renew(token: str, scope: CallScope) -> object:
+        pair = await renew(token, scope)
+        answered[0] = time.perf_counter()
+        return pair
+
+    async def timed_swap(*arguments: Any) -> object:
+        record = await swap(*arguments)
+        windows.append(time.perf_counter() - answered[0])
+        return record
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authentication, "renew", timed_renew)
+        patch.setattr(vault, "swap", timed_swap)
+        for _ in range(30):
+            expire_tokens(sandbox)
+            assert await first.data("{ viewer { email } }") == {"viewer": FIRST}
+    assert len(windows) == 30
+    median_ms = statistics.median(windows) * 1000
+    with capsys.disabled():
+        print(f" [window: median {median_ms:.2f} ms, most {max(windows) * 1000:.2f}]")
+    assert median_ms < 20
 
 
-async def sign_in(http: httpx.AsyncClient, url: str) -> None:
-    """The cookie is for 127.0.0.1, so it goes to all processes."""
-    http.base_url = httpx.URL(url)
-    await Caller(http).sign_in("first")
+async def test_a_redis_that_restarts_while_a_renewal_runs_loses_no_session(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    """Redis is killed hard, is away when the upstream answers, and comes back.
 
+    With persistence (`appendonly yes`): one without has forgotten all sessions, and
+    then everybody must sign in; that is the operator's choice (docs/sessions.md).
 
-def expire_tokens(sandbox: Sandbox) -> None:
-    """Put access tokens into the vault whose time is over; nothing else changes."""
-    vault = redis.Redis.from_url(sandbox.redis)
-    for key in vault.scan_iter("vault:*"):
-        record = json.loads(vault.get(key) or b"{}")
-        head, claims, mac = record["accessToken"].split(".")
-        payload = json.loads(base64.urlsafe_b64decode(claims + "=="))
-        payload["exp"] = int(time.time()) - 10
-        claims = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode()
-        record["accessToken"] = f"{head}.{claims.rstrip('=')}.{mac}"
-        vault.set(key, json.dumps(record), keepttl=True)
-    vault.close()
-
-
-def renewals(sandbox: Sandbox) -> int:
-    return sum(path == "/authentication/renew" for _, _, path in sandbox.calls())
-
-
-async def until(true: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    Tried without `patiently`: the new pair is lost, and with it the session.
+    """
+    valkey = ValkeyServer(append_only=True)
+    await valkey.start()
+    own = dataclasses.replace(sandbox, redis=valkey.url)
+    try:
+        async with running_servers(own, PROCESSES) as servers:
+            device = await sign_in(http, servers.urls[0])
+            expire_tokens(own)
+            sandbox.forget()
+            sandbox.fail("conduit", RENEW, after="after", delay_s=1, times=1)
+            asking = asyncio.create_task(crowd(device, servers.urls, OPERATIONS))
+            await until(lambda: renewals(sandbox) == 1)
+            os.kill(valkey.pid, signal.SIGKILL)
+            await valkey.halt()
+            await asyncio.sleep(2)
+            await valkey.start()
+            answers = await asking
+            later = [await device.viewer(url) for url in servers.urls]
+    finally:
+        await valkey.stop()
+    assert all(answer == FIRST or answer in RETRYABLE for answer in answers)
+    assert later == [FIRST] * PROCESSES
+    assert renewals(sandbox) <= 2

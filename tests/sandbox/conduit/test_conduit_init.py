@@ -105,6 +105,33 @@ async def test_search_takes_an_author_or_none(
     assert answer.json()["count"] == count
 
 
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("50%", ["50 percent", "50% off"]),
+        ("50\\%", ["50% off"]),
+        ("a_b", ["a_b", "axb"]),
+        ("a\\_b", ["a_b"]),
+        ("c\\\\d", ["c\\d"]),
+        ("c\\d", []),
+        ("OFF", ["50% off"]),
+        ("50 percent\\", []),
+    ],
+)
+async def test_search_has_the_wildcards_and_the_escape_of_ilike(
+    conduit: httpx.AsyncClient,
+    state: ConduitState,
+    signed_in: str,
+    title: str,
+    found: list[str],
+) -> None:
+    for each in ("50 percent", "50% off", "a_b", "axb", "c\\d"):
+        state.add_post(each, signed_in)
+    parameters = {"title": title, "skip": "0", "limit": "9", "sort": "title"}
+    answer = await conduit.get("/database/function/SearchPosts", params=parameters)
+    assert [each["title"] for each in answer.json()["documents"]] == found
+
+
 async def test_by_ids_endpoints_give_bare_lists(
     conduit: httpx.AsyncClient,
     state: ConduitState,

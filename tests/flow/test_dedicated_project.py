@@ -1,0 +1,140 @@
+"""A project of its own: PostgREST without the gateway, reached by its profile header.
+
+Real PostgreSQL and the stand-in's direct face (flux.md §3, recording 18): here the
+token's `role` counts, the schema must be named, and a refusal is PostgreSQL's own.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from own_conduit import OwnConduit
+from serving import served
+from writes import CREATE_NOTE, DELETE_NOTE, UPDATE_NOTE, signed_in
+
+from harness import ROOT, Sandbox
+from sandbox.flux.app import create_flux_app
+from sandbox.flux.settings import FluxSettings, Project
+from sandbox.flux.tenant import LOGIN_ROLE, create_login, create_tenant, run_as_owner
+from sandbox.launch import PostgresServer
+
+SECRET = secrets.token_urlsafe(36)
+PROJECT = Project("own", "0a1b2c3", "18181818-0000-4000-8000-000000000000")
+POSTS = """{ posts { nodes { title notes { totalCount nodes { body } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """The login role's address of a server with the project and two more roles."""
+    server = PostgresServer()
+    asyncio.run(server.start())
+    yield asyncio.run(provisioned(server))
+    asyncio.run(server.stop())
+
+
+async def provisioned(server: PostgresServer) -> str:
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(server.dsn)
+    password = await create_login(connection)
+    await create_tenant(connection, PROJECT)
+    for role in ("authenticated", "readers"):
+        await connection.execute(
+            f"create role {role} nologin; grant {role} to "
+            f"{LOGIN_ROLE}; grant usage on schema "
+            f"{PROJECT.schema} to {role}"
+        )
+    await run_as_owner(connection, PROJECT, (ROOT / "flux-init.sql").read_text())
+    await connection.execute(f"grant select on {PROJECT.schema}.notes to readers")
+    await connection.close()
+    return server.address(LOGIN_ROLE, password)
+
+
+@pytest.fixture
+async def environment(database: str) -> AsyncIterator[dict[str, str]]:
+    """The settings for this project."""
+    settings = FluxSettings(
+        projects=(PROJECT,),
+        direct_hosts=frozenset("*"),
+        schemas=("public", PROJECT.schema),
+        direct_jwt_secret=SECRET,
+    )
+    app = create_flux_app(database, settings)
+    async with app.router.lifespan_context(app), served(app) as url:
+        yield {
+            "FLUX_URL": url,
+            "FLUX_POSTGREST_SCHEMA": PROJECT.schema,
+            "FLUX_JWT_SECRET": SECRET,
+        }
+
+
+async def test_notes_live_and_die_and_belong_to_one_person(
+    sandbox: Sandbox, conduit: OwnConduit, environment: dict[str, str]
+) -> None:
+    async with signed_in(sandbox, conduit, "me", **environment) as me:
+        post = conduit.state.add_post("about", conduit.join("me"))["_id"]
+        input = {"body": "one", "postId": post, "idempotencyKey": "a key"}
+        made = await me.data(CREATE_NOTE, input=input)
+        assert await me.data(CREATE_NOTE, input=input) == made
+        id = made["r"]["note"]["id"]
+        await me.data(UPDATE_NOTE, input={"id": id, "body": "two"})
+        about = await me.data(POSTS)
+        assert about["posts"]["nodes"][0]["notes"] == {
+            "totalCount": 1,
+            "nodes": [{"body": "two"}],
+        }
+        async with signed_in(sandbox, conduit, "you", **environment) as you:
+            theirs = await you.data(DELETE_NOTE, id=id)
+            assert theirs["r"]["__typename"] == "NotFound"
+            assert (await you.data("{ notes { totalCount } }")) == {
+                "notes": {"totalCount": 0}
+            }
+        gone = await me.data(DELETE_NOTE, id=id)
+        assert gone["r"]["deletedId"] == id
+
+
+async def test_a_role_without_the_right_is_forbidden_by_postgresql(
+    sandbox: Sandbox, conduit: OwnConduit, environment: dict[str, str]
+) -> None:
+    async with signed_in(sandbox, conduit, "me", **environment) as me:
+        made = await me.data(CREATE_NOTE, input={"body": "mine"})
+    id = made["r"]["note"]["id"]
+    async with signed_in(
+        sandbox, conduit, "me", **environment, FLUX_JWT_ROLE="readers"
+    ) as me:
+        assert (await me.data("{ notes { nodes { body } } }"))["notes"]["nodes"] == [
+            {"body": "mine"}
+        ]
+        answers = [
+            await me.data(CREATE_NOTE, input={"body": "x"}),
+            await me.data(UPDATE_NOTE, input={"id": id, "body": "x"}),
+            await me.data(DELETE_NOTE, id=id),
+        ]
+    assert [answer["r"]["__typename"] for answer in answers] == ["Forbidden"] * 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"FLUX_POSTGREST_SCHEMA": ""},
+        {"FLUX_POSTGREST_SCHEMA": "secret_api"},
+        {"FLUX_JWT_SECRET": "x" * 48},
+        {"FLUX_JWT_ROLE": "nobody_here"},
+    ],
+    ids=str,
+)
+async def test_a_wrong_setting_is_the_operators_to_mend(
+    sandbox: Sandbox,
+    conduit: OwnConduit,
+    environment: dict[str, str],
+    wrong: dict[str, str],
+) -> None:
+    async with signed_in(sandbox, conduit, "me", **(environment | wrong)) as me:
+        answer = await me("{ notes { nodes { body } } viewer { username } }")
+        assert answer["data"] == {"notes": None, "viewer": {"username": "me"}}
+        code = answer["errors"][0]["extensions"]["code"]
+        assert code == "UPSTREAM_MISCONFIGURED"
+        written = await me(CREATE_NOTE, input={"body": "x"})
+    assert written["errors"][0]["extensions"]["code"] == "UPSTREAM_MISCONFIGURED"
+    assert "outcomeUnknown" not in written["errors"][0]["extensions"]

@@ -1,0 +1,113 @@
+"""An upstream that hangs costs its own fields, and only while it hangs."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from harness import Caller, Sandbox, caller_of, running_app, server_process
+
+BOTH = """{ notes(first: 3) { nodes { body } } posts(first: 3) { nodes { title } } }"""
+QUICK = {"UPSTREAM_TIMEOUT_S": "1", "UPSTREAM_READ_TIMEOUT_S": "1"}
+HUNG = {
+    "flux": ("/notes", "notes", "posts"),
+    "conduit": ("/database", "posts", "notes"),
+}
+
+
+@pytest.mark.parametrize("upstream", ["flux", "conduit"])
+async def test_the_other_upstream_answers_and_the_return_is_seen_within_5_s(
+    sandbox: Sandbox, upstream: str
+) -> None:
+    path, lost, kept = HUNG[upstream]
+    settings = sandbox.environment | QUICK
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        sandbox.fail(upstream, path, hang=True)
+        for _ in range(6):
+            started = time.perf_counter()
+            answer = await caller(BOTH)
+            assert time.perf_counter() - started < 3
+            assert answer["data"][lost] is None
+            assert answer["data"][kept]["nodes"]
+        started = time.perf_counter()
+        answer = await caller(BOTH)
+        assert time.perf_counter() - started < 1.5
+        sandbox.heal()
+        assert await recovered(caller, lost) < 5
+
+
+async def recovered(caller: Caller, field: str) -> float:
+    """How long until the field answers again, in seconds."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < 10:
+        answer = await caller(BOTH)
+        if answer["data"][field] is not None:
+            return time.perf_counter() - started
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never came back")
+
+
+async def test_an_open_circuit_answers_at_once(sandbox: Sandbox) -> None:
+    settings = sandbox.environment | QUICK
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        sandbox.fail("flux", "/notes", status=503)
+        for _ in range(5):
+            await caller(BOTH)
+        sandbox.forget()
+        answers = [await caller("{ notes { nodes { id } } }") for _ in range(20)]
+        codes = {each["errors"][0]["extensions"]["code"] for each in answers}
+        assert codes == {"UPSTREAM_UNAVAILABLE"}
+        assert len(sandbox.calls()) <= 3
+
+
+async def test_an_operation_makes_no_more_calls_than_it_may(sandbox: Sandbox) -> None:
+    settings = sandbox.environment | {"LIMIT_UPSTREAM_CALLS": "3"}
+    fields = " ".join(
+        f"p{n}: posts(first: {n + 1}) {{ nodes {{ id }} }}" for n in range(6)
+    )
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        sandbox.forget()
+        answer = await caller(f"{{ {fields} }}")
+        assert len(sandbox.calls()) == 3
+    codes = [error["extensions"]["code"] for error in answer["errors"]]
+    assert codes == ["QUERY_TOO_COMPLEX"] * 3
+    assert sum(value is not None for value in answer["data"].values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "wrote"),
+    [
+        ("{ posts(first: 9) { nodes { id notes { nodes { id } } } } }", {}, False),
+        (
+            "mutation ($input: CreateNoteInput!) "
+            "{ createNote(input: $input) { __typename } }",
+            {"input": {"body": "written for one who left"}},
+            True,
+        ),
+    ],
+    ids=["read", "write"],
+)
+async def test_who_leaves_ends_its_reads_and_not_its_writes(
+    sandbox: Sandbox, query: str, variables: dict[str, Any], wrote: bool
+) -> None:
+    with server_process(sandbox) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            caller = Caller(http)
+            await caller.sign_in()
+            sandbox.forget()
+            upstream, path = ("flux", "/notes") if wrote else ("conduit", "/database")
+            sandbox.fail(upstream, path, delay_s=1, after="before", times=1)
+            body = {"query": query, "variables": variables}
+            with pytest.raises(httpx.ReadTimeout):
+                await http.post("/graphql", json=body, timeout=0.3)
+            await asyncio.sleep(2)
+            reached = {name for name, _, _ in sandbox.calls()}
+            assert reached == {upstream}  # a read's second call was never made
+            notes = await caller.data("{ notes(first: 1) { nodes { body } } }")
+            written = notes["notes"]["nodes"][0]["body"] == "written for one who left"
+            assert written == wrote

@@ -1,0 +1,81 @@
+"""`OwnConduit`: a Conduit stand-in in the test's own process, its state at hand.
+
+Made by `tests/flow/conftest.py`; test files import its type from here.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness import PASSWORD
+from sandbox.conduit import ConduitState
+from sandbox.conduit.declarations import schema_from
+from sandbox.faults import Fault, FaultyUpstream
+
+
+@dataclass(slots=True)
+class OwnConduit:
+    """Where it answers, what it knows, and what reached it."""
+
+    url: str
+    files: str
+    state: ConduitState
+    faulty: FaultyUpstream
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings that lead a server here."""
+        return {
+            "CLIENT_BASE_URL": self.url,
+            "STORAGE_HOSTS": self.files.removeprefix("http://"),
+        }
+
+    def join(self, name: str) -> str:
+        """The id of the person with that name, new if need be."""
+        email = f"{name}@example.com"
+        known = self.state.user_with_email(email)
+        person = known or self.state.add_user(email, PASSWORD, name)
+        return str(person["_id"])
+
+    def fail(self, path: str, **fault: Any) -> None:
+        """Put a fault in force; fields as in sandbox/faults.py."""
+        self.faulty.faults.add(Fault(path=path, **fault))
+
+    def heal(self) -> None:
+        """Take all faults away."""
+        self.faulty.faults.clear()
+
+    def calls(self) -> list[tuple[str, str]]:
+        """(method, path) of what reached it since `forget`."""
+        return [(each.method, each.path) for each in self.faulty.requests]
+
+    def forget(self) -> None:
+        """Start counting anew."""
+        self.faulty.requests.clear()
+
+    def posts(self) -> list[dict[str, Any]]:
+        """All posts as they are stored."""
+        return self.state.collections["Post"].in_order(("createdAt",))
+
+    def take_away(self, *endpoints: str) -> None:
+        """As if these custom endpoints had never been provisioned."""
+        declared = self.state.declared
+        kept = tuple(e for e in declared.endpoints if e.name not in endpoints)
+        self.state.declare(replace(declared, endpoints=kept))
+
+    def guard_posts(self) -> None:
+        """Switch row-level authorization on for posts."""
+        declared = self.state.declared
+        (post,) = declared.schemas
+        source = post.source
+        options = {**source["conduitOptions"], "authorization": {"enabled": True}}
+        guarded = schema_from({**source, "conduitOptions": options})
+        self.state.declare(replace(declared, schemas=(guarded,)))
+
+    def declare_title_unique(self) -> None:
+        """As an administrator may: no two posts with one title."""
+        declared = self.state.declared
+        (post,) = declared.schemas
+        fields = post.source["fields"]
+        title = {**fields["title"], "unique": True}
+        changed = schema_from({**post.source, "fields": {**fields, "title": title}})
+        self.state.declare(replace(declared, schemas=(changed,)))
