@@ -25,7 +25,7 @@ class Post:
     views: int
 
     @batched
-    async def author(posts: list[Post]) -> list[User | None]:  # noqa: N805
+    async def author(posts: list[Post]) -> list[User | None]:
         return [None for _ in posts]
 
 

@@ -78,7 +78,7 @@ class Post(Node):
 
     @batched
     async def author(
-        posts: list[Post],  # noqa: N805 (all of a level)
+        posts: list[Post],
         info: strawberry.Info,
         letter_case: Case = Case.LOWER,
     ) -> list[User | None]:
@@ -96,7 +96,7 @@ class Post(Node):
         ]
 
     @batched(permission_classes=[Denied])
-    def guarded(posts: list[Post]) -> list[str | None]:  # noqa: N805
+    def guarded(posts: list[Post]) -> list[str | None]:
         return [post.title for post in posts]
 
 
