@@ -1,5 +1,7 @@
 """Query, Mutation and Subscription composed from the domains; the schema of them."""
 
+from typing import Any
+
 import strawberry
 from graphql import (
     GraphQLArgument,
@@ -10,6 +12,7 @@ from graphql import (
     GraphQLSchema,
     Undefined,
 )
+from graphql.execution import Executor
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -55,11 +58,15 @@ class Graph(strawberry.Schema):
 
 
 def build_schema(
-    limits: Limits = DEFAULT_LIMITS, *, reveals_schema: bool = True
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    reveals_schema: bool = True,
+    executor: type[Executor[Any]] | None = None,
 ) -> Graph:
     """The schema. Parsed documents are kept in a bounded cache of its own.
 
-    `reveals_schema=False`: no introspection, and no names in refusals.
+    `reveals_schema=False`: no introspection, and no names in refusals. `executor`:
+    what executes operations; graphql-core's own if None.
     """
     prepared = document_cache(limits, reveals_schema=reveals_schema)
     trusted = document_cache(UNLIMITED, reveals_schema=reveals_schema)
@@ -75,6 +82,7 @@ def build_schema(
             lambda: PreparedDocuments(prepared, limits, trusted),
         ],
         exception_handlers=HANDLERS,
+        execution_context_class=executor,
     )
     _leave_out_null_defaults(graph._schema)
     return graph

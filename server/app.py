@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
 
 from clients.conduit.storage import ConduitStorage
+from engine import compiled_executor
 from schema import build_schema
 from session.cookie import SessionCookie
 
@@ -79,7 +80,9 @@ def create_app_from_env() -> FastAPI:
 def _routes(settings: Settings) -> list[BaseRoute]:
     protection = settings.protection
     schema = build_schema(
-        protection.limits.document, reveals_schema=protection.reveals_schema
+        protection.limits.document,
+        reveals_schema=protection.reveals_schema,
+        executor=compiled_executor() if settings.engine == "compiled" else None,
     )
     routes: list[BaseRoute] = [
         Route("/graphql", _graphql(settings, schema)),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from clients.http import HTTPLimits, TransportName
 
@@ -32,6 +32,7 @@ from .upstream_settings import (
 )
 
 Environment = Literal["development", "production"]
+Engine = Literal["compiled", "reference"]
 
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR")
 
@@ -77,6 +78,7 @@ class Settings:
     storage: StorageSettings
     uploads: UploadSettings
     session: SessionSettings
+    engine: Engine
     transport: TransportName
     limits: HTTPLimits
     ca_bundle: Path | None
@@ -109,6 +111,7 @@ class Settings:
             storage=read_storage(read, conduit.url),
             uploads=read_uploads(read),
             session=read_session(read, production=production),
+            engine=cast("Engine", read.choice("ENGINE", ("compiled", "reference"))),
             transport=read_transport(read),
             limits=read_limits(read),
             ca_bundle=read_ca_bundle(read),

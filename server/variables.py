@@ -504,6 +504,13 @@ VARIABLES: tuple[Variable, ...] = (
         example="/etc/ssl/private-ca.pem",
     ),
     Variable(
+        name="ENGINE",
+        default="compiled",
+        meaning="What executes operations: `compiled` plans, or `reference` "
+        "(graphql-core alone, to compare).",
+        example="compiled",
+    ),
+    Variable(
         name="UPSTREAM_TRANSPORT",
         default="pyreqwest",
         meaning="Library that makes the upstream calls: `pyreqwest` (fast; HTTP/2 "

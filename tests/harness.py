@@ -45,6 +45,8 @@ class Sandbox:
             "CLIENT_BASE_URL": self.conduit,
             "REDIS_URL": self.redis,
             "SESSION_SECRET": self.session_secret,
+            # `ENGINE=reference make test` runs everything on graphql-core.
+            "ENGINE": os.environ.get("ENGINE", "compiled"),
             "STORAGE_HOSTS": self.files.removeprefix("http://"),
             # Given by who runs the tests, for all of them.
             "UPSTREAM_TRANSPORT": os.environ.get("UPSTREAM_TRANSPORT", "pyreqwest"),

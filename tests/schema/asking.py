@@ -1,8 +1,10 @@
 """How a test asks: a document against stub clients, in a context of its own."""
 
 from dataclasses import dataclass
+from functools import cache
 
-from schema import schema
+from engine import compiled_executor
+from schema import build_schema, schema
 from tests.resolvers.stubs import make_context
 
 
@@ -20,9 +22,18 @@ class Answer:
         return [error.get("path") for error in self.errors]
 
 
-async def ask(world, query, *, context=None, operation_name=None, **variables):
+@cache
+def compiled():
+    """The schema whose operations are executed by plans, and their executor."""
+    executor = compiled_executor()
+    return build_schema(executor=executor), executor
+
+
+async def ask(
+    world, query, *, context=None, operation_name=None, graph=schema, **variables
+):
     """The answer to a document, as the transport would write it."""
-    result = await schema.execute(
+    result = await graph.execute(
         query,
         variable_values=variables,
         context_value=context or make_context(world),
