@@ -23,9 +23,9 @@ $(READY): requirements-dev.lock
 run: $(READY) ## start the sandbox and the server, with demo data
 	@exec $(BIN)/python -m sandbox
 
-test: $(READY) ## run the tests
+test: $(READY) ## run the tests, two files at a time
 	@echo "==> tests"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	@echo "==> format and lint"
