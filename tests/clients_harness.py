@@ -179,8 +179,11 @@ class Upstream:
         try:
             while await self._serve(reader, writer):
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            # Not `close`: that waits for a peer which may never read what is left.
+            writer.transport.abort()
         finally:
             self._tasks.discard(task)
             writer.close()

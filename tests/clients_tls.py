@@ -80,6 +80,8 @@ async def tls_server(
     finally:
         server.close()
         await server.wait_closed()
+        # A refused handshake is taken down by the loop, unseen by the server.
+        await asyncio.sleep(0.05)
 
 
 def _named(name: str) -> x509.Name:

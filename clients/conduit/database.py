@@ -121,7 +121,7 @@ def _unusable(field: str, public_message: str) -> InvalidInputError:
 # fields out (conduit.md §11), so all that may be null may be absent.
 
 
-class UserDocument(msgspec.Struct, rename={"id": "_id"}):
+class UserDocument(msgspec.Struct, rename={"id": "_id"}, gc=False):
     """Of a whole User object with its provider tokens: two fields."""
 
     id: str
@@ -141,6 +141,7 @@ class FileDocument(
         "updated_at": "updatedAt",
         "mime_type": "mimeType",
     },
+    gc=False,
 ):
     """A File without its addresses."""
 
@@ -175,6 +176,7 @@ class PostDocument(
         "updated_at": "updatedAt",
         "cover_file": "coverFile",
     },
+    gc=False,
 ):
     """A Post; a relation is an id, a whole document if populated, or null."""
 

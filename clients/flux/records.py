@@ -1,6 +1,7 @@
 """What Flux answers, as frozen records. Times are the upstream's text, verbatim.
 
-Structs, so that rows are decoded straight into them. A copy with changes is made by
+Structs, so that rows are decoded straight into them; they cannot form a cycle, so the
+garbage collector may pass them by. A copy with changes is made by
 `msgspec.structs.replace`.
 """
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 
-class FluxNote(msgspec.Struct, frozen=True):
+class FluxNote(msgspec.Struct, frozen=True, gc=False):
     """A row of `notes`; a column that was not selected is None."""
 
     id: str
@@ -19,7 +20,7 @@ class FluxNote(msgspec.Struct, frozen=True):
     post_id: str | None = None
 
 
-class FluxNotePage(msgspec.Struct, frozen=True):
+class FluxNotePage(msgspec.Struct, frozen=True, gc=False):
     """Rows of one page; `total` only when it was asked for on a first page."""
 
     notes: list[FluxNote]
