@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sandbox.flux.dialect import DIALECTS
 from sandbox.launch import LaunchError, ValkeyServer, die_with_parent
 from sandbox.upstreams import Ports, Upstreams
 
@@ -35,6 +36,7 @@ class Options:
     ports: Ports
     upstreams_only: bool
     unlimited: bool
+    postgrest: int
     ready_file: Path | None
 
 
@@ -59,6 +61,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="switch the upstreams' rate limits off (for tests and benchmarks)",
     )
     parser.add_argument(
+        "--postgrest",
+        type=int,
+        choices=tuple(DIALECTS),
+        default=12,
+        help="the version that Flux's stand-in speaks (default 12, which Flux pins)",
+    )
+    parser.add_argument(
         "--ready-file",
         type=Path,
         metavar="PATH",
@@ -75,6 +84,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         ),
         upstreams_only=given.upstreams_only,
         unlimited=given.unlimited,
+        postgrest=given.postgrest,
         ready_file=given.ready_file,
     )
 
@@ -117,7 +127,10 @@ async def run(options: Options) -> int:
     async with AsyncExitStack() as stack:
         say("starting PostgreSQL and Valkey")
         upstreams = Upstreams(
-            options.ports, jwt_secret=flux_jwt_secret, unlimited=options.unlimited
+            options.ports,
+            jwt_secret=flux_jwt_secret,
+            unlimited=options.unlimited,
+            dialect=DIALECTS[options.postgrest],
         )
         _, valkey = await asyncio.gather(
             stack.enter_async_context(upstreams),

@@ -31,6 +31,7 @@ from .conduit import (
 )
 from .faults import FaultyUpstream
 from .flux.app import create_flux_app
+from .flux.dialect import PostgREST12
 from .flux.settings import FluxSettings, Project
 from .flux.tenant import LOGIN_ROLE, create_login, create_tenant, run_as_owner
 from .launch import LaunchError, PostgresServer
@@ -53,8 +54,11 @@ class Ports:
 class Upstreams:
     """Flux and Conduit, ready once entered; their addresses are known from then on."""
 
-    def __init__(self, ports: Ports, *, jwt_secret: str, unlimited: bool) -> None:
+    def __init__(
+        self, ports: Ports, *, jwt_secret: str, unlimited: bool, dialect: PostgREST12
+    ) -> None:
         self._ports = ports
+        self._dialect = dialect
         self._unlimited = unlimited
         self._project = Project(
             slug=SLUG,
@@ -95,6 +99,7 @@ class Upstreams:
         settings = FluxSettings(
             projects=(self._project,),
             loopback_project=SLUG,
+            dialect=self._dialect,
             schemas=("public", self._project.schema),
             rate_limit_requests=None if self._unlimited else 100,
         )

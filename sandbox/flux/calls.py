@@ -47,7 +47,7 @@ async def _run(task: Task, function: Function, source: str) -> Answer:
     rows = "select * from pgrst_source"
     counting = rows
     if function.returns_rows:
-        builder = SelectBuilder(task.catalog, task.schema)
+        builder = SelectBuilder(task.catalog, task.schema, task.settings.dialect)
         rows = builder.select(node, _SOURCE, _SOURCE, task.name)
         counting = builder.count(node, _SOURCE, _SOURCE, task.name)
     else:

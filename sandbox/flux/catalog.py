@@ -2,7 +2,7 @@
 
 `database.py` loads it at the start and after `NOTIFY pgrst`; `rest.py` and `sql.py`
 read it. As in PostgREST 12, reads of tables go to the database without asking here,
-writes and function calls do not.
+writes and function calls do not; from 13 on all ask.
 """
 
 import json
@@ -149,6 +149,10 @@ class Catalog:
     def table(self, schema: str, name: str) -> Table | None:
         """The table, or None when the cache does not know it."""
         return self._tables.get((schema, name))
+
+    def tables_of(self, schema: str) -> list[str]:
+        """The names of a schema's tables."""
+        return [name for owner, name in self._tables if owner == schema]
 
     def relationship(
         self, schema: str, origin: str, target: str, hint: str | None

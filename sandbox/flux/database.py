@@ -131,7 +131,11 @@ class Database:
             raise database_unreachable() from error
         except asyncpg.PostgresError as error:
             anonymous = transaction.caller.anonymous
-            raise from_postgres(error, anonymous=anonymous) from error
+            raise from_postgres(
+                error,
+                anonymous=anonymous,
+                unknown_role_status=self._settings.dialect.unknown_role_status,
+            ) from error
         finally:
             await self._release(connection)
         return row

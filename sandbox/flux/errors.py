@@ -1,8 +1,9 @@
-"""The answers that are errors, as PostgREST 12.2 words them.
+"""The answers that are errors, in the words that all versions of PostgREST share.
 
 Raised anywhere below `rest.py`, which turns them into a response. Codes that start
 with `PGRST` are PostgREST's; all others are PostgreSQL's own SQLSTATE, with the text,
-details and hint that PostgreSQL gave. Flux contract: flux.md §6.
+details and hint that PostgreSQL gave. What differs by version is in `dialect.py`. Flux
+contract: flux.md §6.
 """
 
 import json
@@ -68,19 +69,32 @@ class FluxError(Exception):
         ).encode()
 
 
-class NotInSchemaCacheError(Exception):
+class NotInSchemaCacheError(FluxError):
     """PostgREST 12 answers 404 `{}` for bad paths and writes to unknown tables."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "", "")
+
+    def body(self) -> bytes:
+        """An object without a word."""
+        return b"{}"
 
 
 class UndecodableQueryError(Exception):
     """PostgREST answers 500 in plain text when a query is not UTF-8."""
 
 
-def from_postgres(error: asyncpg.PostgresError, *, anonymous: bool) -> FluxError:
+def from_postgres(
+    error: asyncpg.PostgresError, *, anonymous: bool, unknown_role_status: int
+) -> FluxError:
     """PostgreSQL's error as PostgREST passes it on."""
     code = str(error.sqlstate)
     headers: dict[str, str] = {}
     status = _status(code)
+    if code == "22023" and str(error.message).startswith('role "'):
+        status = unknown_role_status
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
     if code == "42501":
         status = 401 if anonymous else 403
         if anonymous:
@@ -147,16 +161,6 @@ def not_embedded(name: str) -> FluxError:
     )
 
 
-def not_one_row(rows: int) -> FluxError:
-    """PGRST116: a single object was asked for."""
-    return FluxError(
-        406,
-        "PGRST116",
-        "JSON object requested, multiple (or no) rows returned",
-        details=f"The result contains {rows} rows",
-    )
-
-
 def no_such_column(table: str, column: str) -> FluxError:
     """PGRST204: a key of the body is not a column."""
     return FluxError(
@@ -166,11 +170,14 @@ def no_such_column(table: str, column: str) -> FluxError:
     )
 
 
-def bad_token(message: str) -> FluxError:
-    """PGRST301."""
+def bad_token(
+    message: str, *, code: str = "PGRST301", details: str | None = None
+) -> FluxError:
+    """A token that is refused, with the challenge that says so."""
     quoted = message.replace('"', '\\"')
     challenge = f'Bearer error="invalid_token", error_description="{quoted}"'
-    return FluxError(401, "PGRST301", message, headers={"WWW-Authenticate": challenge})
+    headers = {"WWW-Authenticate": challenge}
+    return FluxError(401, code, message, details=details, headers=headers)
 
 
 def database_unreachable() -> FluxError:

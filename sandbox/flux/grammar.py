@@ -7,6 +7,7 @@ column of the recordings. Flux contract: flux.md §10; recordings 01, 02, 11 and
 import re
 from collections.abc import Sequence
 
+from .dialect import PostgREST12
 from .errors import FluxError, bad_syntax
 from .tree import Column, Embed, Field, Filter, Logic, Node, OrderTerm
 
@@ -59,7 +60,15 @@ LOOKS_LIKE_FILTER = re.compile(
 class _Scanner:
     """A place in a text; every fault names it as Parsec would."""
 
-    def __init__(self, text: str, *, what: str, prefix: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        what: str,
+        prefix: str = "",
+        dialect: PostgREST12 | None = None,
+    ) -> None:
+        self.dialect = dialect or PostgREST12()
         self._text = prefix + text
         self._shown = text
         self._what = what
@@ -231,18 +240,18 @@ def _one_of(scanner: _Scanner, words: Sequence[str]) -> str | None:
     return next((word for word in words if scanner.take(word)), None)
 
 
-def parse_filter(target: Field, text: str) -> Filter:
-    scanner = _Scanner(text, what="filter")
+def parse_filter(target: Field, text: str, dialect: PostgREST12) -> Filter:
+    scanner = _Scanner(text, what="filter", dialect=dialect)
     condition = _operation(scanner, target, in_logic=False)
     if not scanner.at_end:
         raise scanner.fault("end of input")
     return condition
 
 
-def parse_logic(operator: str, negated: bool, text: str) -> Logic:
+def parse_logic(operator: str, negated: bool, text: str, dialect: PostgREST12) -> Logic:
     # PostgREST puts the key before the value and parses both: columns count from there.
     prefix = f"not.{operator}" if negated else operator
-    scanner = _Scanner(text, what="logic tree", prefix=prefix)
+    scanner = _Scanner(text, what="logic tree", prefix=prefix, dialect=dialect)
     scanner.expect("(")
     tree = _logic_members(scanner, operator, negated)
     if not scanner.at_end:
@@ -300,22 +309,19 @@ def _is_operator(word: str, quantifier: str | None) -> bool:
     return word in QUANTIFIED_OPERATORS and quantifier in ("any", "all")
 
 
-_TRILEANS = ("null", "true", "false", "unknown")
-
-
 def _trilean(scanner: _Scanner) -> str:
-    if found := _one_of(scanner, _TRILEANS):
-        return found
-    start = scanner.position
+    words = scanner.dialect.trileans
+    if found := _one_of(scanner, words):
+        return found.replace("_", " ")
     # The fault is where the text parts from every word that it began as.
-    for word in _TRILEANS:
-        length = 0
-        while length < len(word) and scanner.sees(word[: length + 1]):
-            length += 1
-        if length:
-            scanner.position = start + length
-            break
-    raise scanner.fault("null or trilean value (unknown, true, false)")
+    begun = (
+        length
+        for word in words
+        for length in range(1, len(word))
+        if scanner.sees(word[:length])
+    )
+    scanner.position += max(begun, default=0)
+    raise scanner.fault(scanner.dialect.trilean_expected)
 
 
 _LIST_ELEMENT = re.compile(r"[^,)]*")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
+from .dialect import PostgREST12
 from .errors import UndecodableQueryError, bad_range, not_embedded
 from .grammar import (
     LOOKS_LIKE_FILTER,
@@ -38,7 +39,9 @@ class Query:
     location: str
 
 
-def parse_query(raw: bytes, *, for_function: bool = False) -> Query:
+def parse_query(
+    raw: bytes, dialect: PostgREST12, *, for_function: bool = False
+) -> Query:
     """Parse a raw query string.
 
     Raises: FluxError (PGRST100, 103, 108, 123), UndecodableQueryError.
@@ -59,7 +62,7 @@ def parse_query(raw: bytes, *, for_function: bool = False) -> Query:
         elif for_function and _is_argument(key, value):
             arguments[key] = value
         elif value:
-            steps.append(_filtering(key, value))
+            steps.append(_filtering(key, value, dialect))
     for step in steps:
         step(root)
     return Query(
@@ -123,14 +126,14 @@ def _node_at(root: Node, path: str) -> Node:
     return node
 
 
-def _filtering(key: str, value: str) -> _Step:
+def _filtering(key: str, value: str, dialect: PostgREST12) -> _Step:
     condition: Filter | Logic
     if logic := _LOGIC_KEY.match(key):
         path = logic[1] or ""
-        condition = parse_logic(logic[3], bool(logic[2]), value)
+        condition = parse_logic(logic[3], bool(logic[2]), value, dialect)
     else:
         path, target = parse_filter_key(key)
-        condition = parse_filter(target, value)
+        condition = parse_filter(target, value, dialect)
     return lambda root: _node_at(root, path).filters.append(condition)
 
 

@@ -12,9 +12,11 @@ from .tree import Node
 
 async def read(task: Task) -> Answer:
     """Read a page of a table. One statement; a second one for an estimated count."""
+    if task.settings.dialect.reads_by_cache and not task.table.columns:
+        raise task.unknown_table()
     relation = qualified(task.schema, task.name)
     node = page_of(task)
-    builder = SelectBuilder(task.catalog, task.schema)
+    builder = SelectBuilder(task.catalog, task.schema, task.settings.dialect)
     rows = builder.select(node, relation, relation, task.name)
     counting = builder.count(node, relation, relation, task.name)
     is_head = task.request.method == "HEAD"
@@ -58,5 +60,6 @@ def page_answer(
     if status == 416 and total is not None:
         error = past_the_end(node.offset, total)
         headers["Content-Type"] = "application/json; charset=utf-8"
+        headers |= task.settings.dialect.headers_of(error.code)
         return Answer(416, headers, error.body())
     return Answer(status, headers, (row["body"] or "").encode())

@@ -7,7 +7,7 @@ Flux contract: flux.md §10 and §11.
 
 from .calls import call
 from .database import Caller, Database
-from .errors import FluxError, NotInSchemaCacheError, UndecodableQueryError
+from .errors import FluxError, UndecodableQueryError
 from .http import Answer, Request
 from .media import negotiate
 from .preferences import parse_preferences
@@ -15,7 +15,7 @@ from .query import parse_query
 from .reads import read
 from .settings import FluxSettings
 from .task import Task
-from .tokens import bearer, direct_caller
+from .tokens import direct_caller
 from .writes import delete, insert, put, update
 
 _JSON = "application/json; charset=utf-8"
@@ -28,7 +28,7 @@ _EXPOSED_HEADERS = (
 
 
 class Rest:
-    """PostgREST 12.2 over one database."""
+    """PostgREST over one database, of the version that the settings say."""
 
     def __init__(self, database: Database, settings: FluxSettings) -> None:
         self._database = database
@@ -37,17 +37,18 @@ class Rest:
     async def answer_direct(self, request: Request) -> Answer:
         """Answer without the gateway: the token says who calls."""
         if request.head_bytes > _MAX_HEAD_BYTES:
-            return _finished(request, _plain(400, b"Bad Request"))
+            return self._finished(request, _plain(400, b"Bad Request"))
         if preflight := _preflight(request):
-            return _finished(request, preflight)
+            return self._finished(request, preflight)
         try:
             caller = direct_caller(
-                bearer(request.headers.get("authorization")),
+                request.headers.get("authorization"),
                 self._settings.direct_jwt_secret,
                 self._settings.anonymous_role,
+                self._settings.dialect,
             )
         except FluxError as error:
-            return _finished(request, _error_answer(error))
+            return self._finished(request, self._error_answer(error))
         return await self.answer(request, caller)
 
     async def answer(self, request: Request, caller: Caller) -> Answer:
@@ -55,12 +56,10 @@ class Rest:
         try:
             answer = await self._answer(request, caller)
         except FluxError as error:
-            answer = _error_answer(error)
-        except NotInSchemaCacheError:
-            answer = Answer(404, {"Content-Type": _JSON}, b"{}")
+            answer = self._error_answer(error)
         except UndecodableQueryError:
             answer = _plain(500, b"Something went wrong")
-        return _finished(request, answer)
+        return self._finished(request, answer)
 
     async def _answer(self, request: Request, caller: Caller) -> Answer:
         if request.method not in _METHODS:
@@ -70,7 +69,7 @@ class Rest:
         segments = request.path.split("/")[1:]
         is_call = segments[0] == "rpc" and len(segments) == 2
         if not segments[-1] or (len(segments) > 1 and not is_call):
-            raise NotInSchemaCacheError
+            raise self._settings.dialect.bad_path()
         task = await self._task(request, caller, segments[-1], is_call=is_call)
         if is_call:
             return await call(task)
@@ -100,7 +99,9 @@ class Rest:
             settings=self._settings,
             schema=self._schema(request),
             name=name,
-            query=parse_query(request.query, for_function=is_call),
+            query=parse_query(
+                request.query, self._settings.dialect, for_function=is_call
+            ),
             preferences=parse_preferences(
                 request.headers.get("prefer", ""), catalog.timezones
             ),
@@ -112,24 +113,29 @@ class Rest:
         header = "accept-profile" if reads else "content-profile"
         schema = request.headers.get(header, self._settings.schemas[0])
         if schema not in self._settings.schemas:
-            exposed = ", ".join(self._settings.schemas)
-            raise FluxError(
-                406,
-                "PGRST106",
-                f"The schema must be one of the following: {exposed}",
-            )
+            raise self._settings.dialect.no_schema(schema, self._settings.schemas)
         return schema
+
+    def _error_answer(self, error: FluxError) -> Answer:
+        headers = {"Content-Type": _JSON, **error.headers}
+        headers |= self._settings.dialect.headers_of(error.code)
+        return Answer(error.status, headers, error.body())
+
+    def _finished(self, request: Request, answer: Answer) -> Answer:
+        """The answer with the headers that every one of PostgREST's has."""
+        answer.headers["Server"] = self._settings.dialect.server
+        is_preflight = "Access-Control-Max-Age" in answer.headers
+        if "origin" in request.headers and not is_preflight:
+            answer.headers["Access-Control-Allow-Origin"] = "*"
+            answer.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+        return answer
 
 
 def _options(task: Task) -> Answer:
     if not task.table.columns:
-        raise NotInSchemaCacheError
+        raise task.unknown_table()
     allowed = task.table.allowed_methods()
     return Answer(200, {"Access-Control-Allow-Origin": "*", "Allow": allowed})
-
-
-def _error_answer(error: FluxError) -> Answer:
-    return Answer(error.status, {"Content-Type": _JSON, **error.headers}, error.body())
 
 
 def _preflight(request: Request) -> Answer | None:
@@ -154,13 +160,3 @@ def _preflight(request: Request) -> Answer | None:
 
 def _plain(status: int, text: bytes) -> Answer:
     return Answer(status, {"Content-Type": "text/plain; charset=utf-8"}, text)
-
-
-def _finished(request: Request, answer: Answer) -> Answer:
-    """The answer with the headers that every one of PostgREST's has."""
-    answer.headers["Server"] = "postgrest/12.2.12"
-    is_preflight = "Access-Control-Max-Age" in answer.headers
-    if "origin" in request.headers and not is_preflight:
-        answer.headers["Access-Control-Allow-Origin"] = "*"
-        answer.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
-    return answer

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .catalog import Catalog, Relationship
+from .dialect import PostgREST12
 from .errors import FluxError, not_embedded
 from .sql import condition_sql, field_sql, identifier, limit_sql, qualified
 from .tree import Column, Embed, Filter, Logic, Node, OrderTerm
@@ -31,9 +32,10 @@ class _Selection:
 class SelectBuilder:
     """Builds SELECTs of one request; it numbers the embeds."""
 
-    def __init__(self, catalog: Catalog, schema: str) -> None:
+    def __init__(self, catalog: Catalog, schema: str, dialect: PostgREST12) -> None:
         self._catalog = catalog
         self._schema = schema
+        self._dialect = dialect
         self._embeds = 0
 
     def select(self, node: Node, relation: str, source: str, table: str) -> str:
@@ -69,7 +71,8 @@ class SelectBuilder:
         relation = self._catalog.relationship(
             self._schema, table, embed.relation, embed.hint
         )
-        if embed.spread and not relation.to_one:
+        spreads_list = embed.spread and not relation.to_one
+        if spreads_list and not self._dialect.spreads_lists:
             raise _cannot_spread(table, embed.relation)
         self._embeds += 1
         inside = identifier(f"{relation.target}_{self._embeds}")
@@ -80,14 +83,15 @@ class SelectBuilder:
             text, value = rows, f"row_to_json({outside}.*)"
         else:
             # Named apart: a plain `r` would find the column of an embed beside it.
-            text = f"select json_agg({inside}) as r from ({rows}) as {inside}"
+            lists = _lists(embed, inside) if spreads_list else ""
+            text = f"select json_agg({inside}) as r{lists} from ({rows}) as {inside}"
             value = f"coalesce({outside}.r, '[]')"
         kind, kept = ("inner" if embed.inner else "left"), "true"
         if embed.inner and not relation.to_one:
             kept = f"{outside}.r is not null"
         parts.joins.append(f" {kind} join lateral ({text}) as {outside} on {kept}")
         if embed.spread:
-            parts.columns += _spread(embed, outside)
+            parts.columns += _spread(embed, outside, lists=spreads_list)
         elif embed.node.columns:
             parts.columns.append(f"{value} as {identifier(embed.name)}")
 
@@ -142,13 +146,27 @@ def _embed_condition(parts: _Selection, condition: Filter | Logic, source: str) 
     return condition_sql(source, condition)
 
 
-def _spread(embed: Embed, outside: str) -> list[str]:
-    names = (
-        item.alias or item.field.name
+def _spread(embed: Embed, outside: str, *, lists: bool) -> list[str]:
+    columns = [f"{outside}.{name}" for name in _shown_names(embed)]
+    if not lists:
+        return columns
+    named = zip(columns, _shown_names(embed), strict=True)
+    return [f"coalesce({column}, '[]') as {name}" for column, name in named]
+
+
+def _lists(embed: Embed, inside: str) -> str:
+    """One list for each column of a to-many spread."""
+    return "".join(
+        f", json_agg({inside}.{name}) as {name}" for name in _shown_names(embed)
+    )
+
+
+def _shown_names(embed: Embed) -> list[str]:
+    return [
+        identifier(item.alias or item.field.name)
         for item in embed.node.columns
         if isinstance(item, Column)
-    )
-    return [f"{outside}.{identifier(name)}" for name in names]
+    ]
 
 
 def _cannot_spread(origin: str, target: str) -> FluxError:

@@ -3,8 +3,10 @@
 Made by `sandbox/__main__.py` and by tests; read by every file of this package.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from .dialect import PostgREST12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class FluxSettings:
     base_domain: str = "flux.localhost"
     loopback_project: str | None = None
     direct_hosts: frozenset[str] = frozenset()
+
+    # PostgREST's version, behind both faces: that which Flux pins, or a newer one.
+    dialect: PostgREST12 = field(default_factory=PostgREST12)
 
     # PostgREST's own configuration, for the direct face.
     schemas: tuple[str, ...] = ("public",)

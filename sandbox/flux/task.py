@@ -8,7 +8,7 @@ import asyncpg
 
 from .catalog import Catalog, Table
 from .database import Caller, Database, Transaction
-from .errors import FluxError, not_one_row
+from .errors import FluxError
 from .http import Request
 from .media import Media
 from .preferences import Preferences
@@ -38,6 +38,11 @@ class Task:
         known = self.catalog.table(self.schema, self.name)
         return known or Table(self.schema, self.name, {}, (), 0)
 
+    def unknown_table(self) -> FluxError:
+        """The answer when the schema cache lacks the table."""
+        known = self.catalog.tables_of(self.schema)
+        return self.settings.dialect.no_table(self.schema, self.name, known)
+
     @property
     def wants_rows(self) -> bool:
         """Whether a write shall give back the rows that it touched."""
@@ -61,7 +66,7 @@ class Task:
         def acceptable(row: asyncpg.Record) -> None:
             check(row)
             if self.media.singular and row["page"] != 1:
-                raise not_one_row(row["page"])
+                raise self.settings.dialect.not_one_row(row["page"])
 
         return await self.database.run(
             self.transaction(read_only=read_only), statement, acceptable

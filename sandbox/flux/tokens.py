@@ -1,4 +1,4 @@
-"""JSON web tokens: what the gateway checks, and what PostgREST 12 checks.
+"""JSON web tokens: what the gateway checks, and what PostgREST checks.
 
 The two differ in leeway, in the claims that they need and in their words. Called by
 `gateway.py` and `rest.py`. Flux contract: flux.md §4; recordings 09 and 16.
@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from .database import Caller
-from .errors import bad_token
+from .dialect import PostgREST12
 from .settings import Project
 
 _LEEWAY_S = 30  # PostgREST's; the gateway has none
@@ -63,22 +63,27 @@ def gateway_caller(token: str, project: Project, secret: str) -> Caller:
     return Caller(project.role, json.dumps(bridge))
 
 
-def direct_caller(token: str | None, secret: str | None, anonymous: str) -> Caller:
-    """Check a token as PostgREST does. Raises: FluxError PGRST301."""
+def direct_caller(
+    header: str | None, secret: str | None, anonymous: str, dialect: PostgREST12
+) -> Caller:
+    """Check an Authorization header as PostgREST does.
+
+    Raises: FluxError PGRST301, PGRST303.
+    """
+    token = bearer(header)
     if token is None:
+        if (header or "").strip().lower() == "bearer" and dialect.refuses_empty_bearer:
+            raise dialect.not_three_parts(0)
         return Caller(anonymous, json.dumps({"role": anonymous}), anonymous=True)
     parts = token.split(".")
     if len(parts) != 3:
-        raise bad_token(
-            "JWSError (CompactDecodeError Invalid number of parts: Expected 3 parts;"
-            f" got {len(parts)})"
-        )
+        raise dialect.not_three_parts(len(parts))
     if not parts[2]:
-        raise bad_token("JWSError JWSNoSignatures")
+        raise dialect.unsigned()
     claims = _verified(token, secret) if secret is not None else None
     if claims is None:
-        raise bad_token("JWSError JWSInvalidSignature")
-    _check_times(claims)
+        raise dialect.bad_signature(_algorithm(parts[0]))
+    _check_times(claims, dialect)
     role = claims.get("role")
     if not isinstance(role, str):
         claims = {**claims, "role": anonymous}
@@ -86,22 +91,28 @@ def direct_caller(token: str | None, secret: str | None, anonymous: str) -> Call
     return Caller(role, json.dumps(claims))
 
 
-def _check_times(claims: Claims) -> None:
+def _check_times(claims: Claims, dialect: PostgREST12) -> None:
+    now = time.time()
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name)
         if value is not None and not _is_number(value):
-            kind = "String" if isinstance(value, str) else type(value).__name__
-            raise bad_token(
-                f'JWTClaimsSetDecodeError "Error in $.{name}: parsing NumericDate'
-                f' failed, expected Number, but encountered {kind}"'
-            )
-    now = time.time()
+            raise dialect.no_number(name, value)
+        is_whole = value is None or float(value).is_integer()
+        if not is_whole and not dialect.accepts_fractional_times:
+            raise dialect.out_of_time(name)
     if _number(claims.get("exp"), default=now) < now - _LEEWAY_S:
-        raise bad_token("JWT expired")
-    if _number(claims.get("nbf"), default=now) > now + _LEEWAY_S:
-        raise bad_token("JWTNotYetValid")
-    if _number(claims.get("iat"), default=now) > now + _LEEWAY_S:
-        raise bad_token("JWTIssuedAtFuture")
+        raise dialect.out_of_time("exp")
+    for name in ("nbf", "iat"):
+        if _number(claims.get(name), default=now) > now + _LEEWAY_S:
+            raise dialect.out_of_time(name)
+
+
+def _algorithm(header: str) -> object:
+    try:
+        found: object = json.loads(_decoded(header)).get("alg")
+    except (ValueError, AttributeError):
+        return None
+    return found
 
 
 def _is_number(value: object) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from .errors import FluxError, NotInSchemaCacheError, no_such_column
+from .errors import FluxError, no_such_column
 from .http import Answer
 from .media import Payload, parse_payload
 from .mutation import Upsert, delete_source, insert_source, returning, update_source
@@ -45,11 +45,12 @@ async def insert(task: Task) -> Answer:
 async def update(task: Task) -> Answer:
     """PATCH: change every row that the filters match."""
     payload = _payload(task)
-    root = task.query.root
+    root = _restricting(task)
     source = update_source(task.table, payload, root, _returning(task))
-    # PostgREST before 14.4 applies `and`/`or` to the changed rows once more (seen 20).
-    again = [item for item in root.filters if isinstance(item, Logic)]
-    row = await _run(task, source, again=again if payload.columns else ())
+    again: Sequence[Filter | Logic] = ()
+    if task.settings.dialect.filters_changed_rows and payload.columns:
+        again = [item for item in root.filters if isinstance(item, Logic)]
+    row = await _run(task, source, again=again)
     headers = {"Content-Range": content_range(0, row["page"], _counted(task, row))}
     return _answer(task, row, 200 if task.wants_rows else 204, headers, missing=True)
 
@@ -74,10 +75,20 @@ async def put(task: Task) -> Answer:
 
 async def delete(task: Task) -> Answer:
     """DELETE: every row that the filters match."""
-    source = delete_source(task.table, task.query.root, _returning(task))
+    if not task.table.columns and task.settings.dialect.reads_by_cache:
+        raise task.unknown_table()
+    source = delete_source(task.table, _restricting(task), _returning(task))
     row = await _run(task, source)
     headers = {"Content-Range": content_range(0, 0, _counted(task, row))}
     return _answer(task, row, 200 if task.wants_rows else 204, headers)
+
+
+def _restricting(task: Task) -> Node:
+    """What decides which rows a write touches."""
+    root = task.query.root
+    if task.settings.dialect.limits_writes:
+        return root
+    return replace(root, limit=None, order=())
 
 
 def _payload(task: Task) -> Payload:
@@ -86,7 +97,7 @@ def _payload(task: Task) -> Payload:
         task.request.body, task.request.headers.get("content-type"), task.query.columns
     )
     if payload.columns and not task.table.columns:
-        raise NotInSchemaCacheError
+        raise task.unknown_table()
     for column in payload.columns:
         if column not in task.table.columns:
             raise no_such_column(task.name, column)
@@ -137,7 +148,7 @@ async def _run(
     format_: BodyFormat = "none"
     if task.wants_rows:
         node = Node(task.query.root.columns, list(again))
-        builder = SelectBuilder(task.catalog, task.schema)
+        builder = SelectBuilder(task.catalog, task.schema, task.settings.dialect)
         rows = builder.select(node, _SOURCE, _SOURCE, task.name)
         format_ = task.body_format()
     elif task.preferences.return_ == "headers-only":
@@ -165,7 +176,7 @@ async def _run(
 
 def _check_put_filters(task: Task, filters: Sequence[Filter | Logic]) -> None:
     if not task.table.columns:
-        raise NotInSchemaCacheError
+        raise task.unknown_table()
     named = [
         item.field.name
         for item in filters

@@ -2,6 +2,7 @@
 
 Real PostgreSQL and the stand-in's direct face (flux.md §3, recording 18): here the
 token's `role` counts, the schema must be named, and a refusal is PostgreSQL's own.
+Everything twice: with PostgREST 12, and with what 14 answers instead (recording 21).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from writes import CREATE_NOTE, DELETE_NOTE, UPDATE_NOTE, signed_in
 
 from harness import ROOT, Sandbox
 from sandbox.flux.app import create_flux_app
+from sandbox.flux.dialect import DIALECTS
 from sandbox.flux.settings import FluxSettings, Project
 from sandbox.flux.tenant import LOGIN_ROLE, create_login, create_tenant, run_as_owner
 from sandbox.launch import PostgresServer
@@ -51,14 +53,17 @@ async def provisioned(server: PostgresServer) -> str:
     return server.address(LOGIN_ROLE, password)
 
 
-@pytest.fixture
-async def environment(database: str) -> AsyncIterator[dict[str, str]]:
+@pytest.fixture(params=DIALECTS)
+async def environment(
+    database: str, request: pytest.FixtureRequest
+) -> AsyncIterator[dict[str, str]]:
     """The settings for this project."""
     settings = FluxSettings(
         projects=(PROJECT,),
         direct_hosts=frozenset("*"),
         schemas=("public", PROJECT.schema),
         direct_jwt_secret=SECRET,
+        dialect=DIALECTS[request.param],
     )
     app = create_flux_app(database, settings)
     async with app.router.lifespan_context(app), served(app) as url:
@@ -92,6 +97,40 @@ async def test_notes_live_and_die_and_belong_to_one_person(
             }
         gone = await me.data(DELETE_NOTE, id=id)
         assert gone["r"]["deletedId"] == id
+
+
+PAGES = """query ($last: String, $first: String, $id: ID!) {
+  before: notes(last: 2, before: $last) { nodes { body } }
+  after: notes(first: 2, after: $first) { nodes { body } }
+  found: notes(filter: { bodyContains: "O. 3" }) { nodes { body } }
+  notes(first: 1) { totalCount nodes { body } }
+  note(id: $id) { body }
+}"""
+
+
+async def test_notes_are_paged_counted_and_searched(
+    sandbox: Sandbox, conduit: OwnConduit, environment: dict[str, str]
+) -> None:
+    async with signed_in(sandbox, conduit, "reader", **environment) as reader:
+        made = [
+            await reader.data(CREATE_NOTE, input={"body": f"no. {number}"})
+            for number in range(4)
+        ]
+        edges = await reader.data("{ notes { edges { cursor node { id } } } }")
+        newest, *_, oldest = edges["notes"]["edges"]
+        data = await reader.data(
+            PAGES,
+            last=oldest["cursor"],
+            first=newest["cursor"],
+            id=made[0]["r"]["note"]["id"],
+        )
+    assert data == {
+        "before": {"nodes": [{"body": "no. 2"}, {"body": "no. 1"}]},
+        "after": {"nodes": [{"body": "no. 2"}, {"body": "no. 1"}]},
+        "found": {"nodes": [{"body": "no. 3"}]},
+        "notes": {"totalCount": 4, "nodes": [{"body": "no. 3"}]},
+        "note": {"body": "no. 0"},
+    }
 
 
 async def test_a_role_without_the_right_is_forbidden_by_postgresql(
