@@ -8,9 +8,19 @@ It must not import any other package of this code base. README.md beside this fi
 explains the plan by one worked example.
 """
 
-from .batch import BATCH, batched
+from .attribute import attribute
+from .batch import BATCH, Answers, batched
 from .engine import Engine
 from .executor import compiled_executor
 from .plan import Fallback, Plan
 
-__all__ = ["BATCH", "Engine", "Fallback", "Plan", "batched", "compiled_executor"]
+__all__ = [
+    "BATCH",
+    "Answers",
+    "Engine",
+    "Fallback",
+    "Plan",
+    "attribute",
+    "batched",
+    "compiled_executor",
+]

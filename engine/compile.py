@@ -43,7 +43,7 @@ from graphql import (
 from .batch import BATCH
 from .collect import Collector, NotCompiledError
 from .level import Level
-from .plan import Arguments, Field, Plan, Selection, Value
+from .plan import Arguments, Field, Plan, Selection, Value, no_type
 from .run import Run
 from .source import make_reader, write_reader
 from .strawberry_fields import StrawberryFields
@@ -55,6 +55,7 @@ EXACT: dict[Callable[[Value], Value], type] = {
     GraphQLInt.coerce_output_value: int,
     GraphQLFloat.coerce_output_value: float,
     GraphQLBoolean.coerce_output_value: bool,
+    str: str,  # scalars of one's own, whose values are their response form
 }
 
 
@@ -135,6 +136,7 @@ class Compiler:
         if is_object_type(named):
             self.compile_for(known, sets, named)
         coerce = named.coerce_output_value if is_leaf_type(named) else None
+        by_class = self.strawberry and self.strawberry.type_by_class(named)
         return Field(
             key=key,
             index=index,
@@ -152,6 +154,7 @@ class Compiler:
             constants=constants,
             arguments=arguments,
             share_arguments=share,
+            type_of_class=by_class or no_type,
         )
 
     def compile_for(

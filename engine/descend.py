@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from graphql import GraphQLObjectType
 from graphql.pyutils import is_awaitable
+from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 
 from .leaf import dispose
 from .level import Level
@@ -67,12 +68,41 @@ def descend(run: Run, field: Field, level: Level, rows: Rows) -> None:
     if type_ is not None and type_.is_type_of is None:
         enter(run, field, level, rows, type_)
         return
+    groups = sure_types(field, rows)
+    if groups is not None and len(groups) == 1:
+        enter(run, field, level, rows, next(iter(groups)))
+        return
     rows = make_lists(field, level, rows)
+    if groups is not None:
+        enter_groups(run, field, level, rows, groups)
+        return
     found: Answers = {}
     for n, source in enumerate(rows.sources):
         row, slot = rows.parents[n], rows.slot(n)
         found[n] = runtime_type(run, field, level, row, slot, source)
     go_on(run, field, level, rows, found)
+
+
+def sure_types(field: Field, rows: Rows) -> dict[GraphQLObjectType, list[int]] | None:
+    """The objects by their types, if their classes tell: nobody has to be asked.
+
+    One type alone has all of them; its list is left empty.
+    """
+    sources = rows.sources
+    types: dict[type, GraphQLObjectType] = {}
+    for class_ in set(map(type, sources)):
+        type_ = field.type_of_class(class_)
+        if type_ is None:
+            return None
+        types[class_] = type_
+    if any(getattr(source, TYPE_CAST_ATTRIBUTE, None) for source in sources):
+        return None
+    if len(types) == 1:
+        return {type_: [] for type_ in types.values()}
+    groups: dict[GraphQLObjectType, list[int]] = {}
+    for n, source in enumerate(sources):
+        groups.setdefault(types[type(source)], []).append(n)
+    return groups
 
 
 def make_lists(field: Field, level: Level, rows: Rows) -> Rows:

@@ -33,6 +33,10 @@ Arguments: TypeAlias = dict[str, Any]
 Slot: TypeAlias = tuple[int, ...]
 
 
+def no_type(_class: type) -> None:
+    """Without strawberry nothing is known of a class."""
+
+
 @dataclass(slots=True, eq=False)
 class Field:
     """One response key of a selection, and all that can be known before it runs.
@@ -67,9 +71,15 @@ class Field:
     share_arguments: bool
     """False: a resolver could change what it is given, so each call gets its own."""
     attribute: str | None = None
+    """A name, or names with dots between: an attribute of an attribute."""
+    convert: Callable[[Value], Value] | None = None
+    """Turns what `attribute` holds into the value of the field."""
     calls_value: bool = False
     """The default resolver of graphql-core: a callable attribute is called."""
     call: Callable[[Run, Field, Level, int, Value, Arguments], Value] | None = None
+    type_of_class: Callable[[type], GraphQLObjectType | None] = no_type
+    """Composite types: the type that every instance of a class has here, None if each
+    of them has to be asked."""
     batch: Callable[[Run, Field, Level, Sequence[Value], Arguments], Value] | None = (
         None
     )

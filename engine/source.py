@@ -9,6 +9,7 @@ become code.
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from types import CodeType
@@ -34,7 +35,6 @@ BUILTINS: dict[str, Value] = {
 
 def write_reader(entries: Sequence[Field | tuple[str, str]]) -> str:
     """The text of `read` for a selection: its fields and its constants, in order."""
-    names = ["Nulled", *BUILTINS]
     head = ["def read(run, level, sources):", "    add = level.outs.append"]
     reads: list[str] = []
     later: list[str] = []
@@ -47,7 +47,6 @@ def write_reader(entries: Sequence[Field | tuple[str, str]]) -> str:
         plain = entry.attribute is not None and is_plain(entry)
         items.append(f"{literal(entry.key)}: {f'v{n}' if plain else None}")
         if entry.attribute is not None:
-            names += [f"n{n}", f"leaf{n}", f"property{n}", f"call{n}"]
             if plain:
                 reads += write_read(n, entry)
             else:  # last: what is read for a row that is nulled would be lost
@@ -64,18 +63,37 @@ def write_reader(entries: Sequence[Field | tuple[str, str]]) -> str:
         reads += ["            continue"]
     tail = f"    return ({''.join(f'c{n}, ' for n in columns)})"
     lines = [*head, "    for s in sources:", *reads, *body, tail]
+    used = set(re.findall(r"\w+", "\n".join(lines)))
+    names = [name for name in constants(entries) if name in used]
     bound = [f"def bind({', '.join(names)}):", *("    " + line for line in lines)]
     return "\n".join([*bound, "    return read", ""])
+
+
+def constants(entries: Sequence[Field | tuple[str, str]]) -> dict[str, Value]:
+    """Everything that a text may name, by its name."""
+    found: dict[str, Value] = {"Nulled": Nulled, **BUILTINS}
+    for n, field in enumerate(entries):
+        if isinstance(field, Field) and field.attribute is not None:
+            found[f"n{n}"] = field.attribute
+            found[f"leaf{n}"] = partial(read_leaf, field)
+            found[f"property{n}"] = partial(read_property, field.attribute)
+            found[f"call{n}"] = partial(call_value, field)
+            found[f"convert{n}"] = field.convert
+    return found
 
 
 def write_read(n: int, field: Field) -> list[str]:
     """The lines that put the value of one attribute into v<n>."""
     name = cast(str, field.attribute)
-    plain = name.isidentifier() and not keyword.iskeyword(name)
+    plain = all(
+        part.isidentifier() and not keyword.iskeyword(part) for part in name.split(".")
+    )
     attribute = f"s.{name}" if plain else f"getattr(s, n{n})"
     if field.calls_value:
         item = f"s[{literal(name)}]" if plain else f"s[n{n}]"
         attribute = f"{item} if s.__class__ is dict else {attribute}"
+    if field.convert is not None:
+        attribute = f"convert{n}({attribute})"
     lines = [f"try: v{n} = {attribute}"]
     if field.calls_value:
         lines.append(f"except Exception: v{n} = property{n}(s)")
@@ -110,13 +128,9 @@ def compiled(source: str) -> CodeType:
 
 def make_reader(source: str, entries: Sequence[Field | tuple[str, str]]) -> Reader:
     """The function of a text, its constants bound."""
-    constants: list[Value] = [Nulled, *BUILTINS.values()]
-    for field in entries:
-        if isinstance(field, Field) and field.attribute is not None:
-            constants.append(field.attribute)
-            constants.append(partial(read_leaf, field))
-            constants.append(partial(read_property, field.attribute))
-            constants.append(partial(call_value, field))
     namespace: dict[str, Value] = {}
     exec(compiled(source), namespace)  # noqa: S102 (see the top: no text of documents)
-    return cast(Callable[..., Reader], namespace["bind"])(*constants)
+    bind = cast(Callable[..., Reader], namespace["bind"])
+    known = constants(entries)
+    code = bind.__code__
+    return bind(*(known[name] for name in code.co_varnames[: code.co_argcount]))

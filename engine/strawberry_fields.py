@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
-from graphql import GraphQLSchema
+from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema import Schema
 from strawberry.types.arguments import convert_arguments
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from .attribute import ATTRIBUTE, Attribute
 from .batch import BATCH
 from .info import LazyInfo
 from .level import Level
@@ -40,6 +42,50 @@ class StrawberryFields:
     def __init__(self, owner: Schema) -> None:
         self.converter = owner.schema_converter
         self.info_class: Callable[..., Any] = owner.config.info_class
+        self.types: dict[type, GraphQLObjectType | None] = {}
+
+    def type_by_class(
+        self, named: GraphQLNamedType
+    ) -> Callable[[type], GraphQLObjectType | None] | None:
+        """What tells the type of an object of a field by the object's class alone.
+
+        As strawberry would tell it, of objects that were not cast to another type;
+        None for fields where it has to be asked about each of them.
+        """
+        definition = (named.extensions or {}).get(DEFINITION)
+        if not isinstance(definition, StrawberryObjectDefinition):
+            return None
+        if isinstance(named, GraphQLObjectType):
+            return lambda class_: named if self.type_of(class_) is named else None
+        if definition.resolve_type is not None:
+            return None
+        origin = definition.origin
+        return lambda class_: (
+            self.type_of(class_) if issubclass(class_, origin) else None
+        )
+
+    def type_of(self, class_: type) -> GraphQLObjectType | None:
+        """The type of which a class is the declaration, if it is exactly one."""
+        if class_ not in self.types:
+            self.types[class_] = self.find_type(class_)
+        return self.types[class_]
+
+    def find_type(self, class_: type) -> GraphQLObjectType | None:
+        """What `type_of` keeps."""
+        definition = class_.__dict__.get("__strawberry_definition__")
+        if (
+            not isinstance(definition, StrawberryObjectDefinition)
+            or definition.origin is not class_
+            or definition.is_type_of is not None
+            or definition.is_graphql_generic
+            or definition.concrete_of is not None
+        ):
+            return None
+        known = self.converter.type_map.get(definition.name)
+        if known is None or known.definition is not definition:
+            return None
+        found = known.implementation
+        return found if isinstance(found, GraphQLObjectType) else None
 
     def claim(self, field: Field, serial: bool) -> bool:
         """Decide where the values of a field come from; False if we cannot say."""
@@ -55,6 +101,10 @@ class StrawberryFields:
             field.attribute = definition.python_name
             return True
         marks: dict[Any, Any] = {**definition.metadata, **field.definition.extensions}
+        attribute = marks.get(ATTRIBUTE)
+        if isinstance(attribute, Attribute) and not serial:
+            field.attribute, field.convert = attribute.path, attribute.convert
+            return True
         batch = marks.get(BATCH)
         if batch is not None:
             self.convert(field, definition)

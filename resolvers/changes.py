@@ -15,7 +15,7 @@ from clients.conduit.records import ConduitPost
 from clients.errors import UpstreamUnavailableError
 from clients.flux.records import FluxNote
 
-from .batching import each
+from .batching import settled
 from .change_feed import Change, ChangeKind, Mailbox
 from .context import RequestContext
 from .ids import upstream_id
@@ -118,7 +118,7 @@ async def _read_notes(context: RequestContext, ids: Sequence[str]) -> list[FluxN
     context.loaders.notes.prime_all({row.id: row for row in rows})
     if "post" in context.selection.fields("Note"):
         # Each event runs by itself: asked there, every post would be a call.
-        await each(context.loaders.posts.load_if(row.post_id) for row in rows)
+        await settled(context.loaders.posts.load_all([row.post_id for row in rows]))
     return rows
 
 

@@ -1,6 +1,6 @@
 """Files of Conduit's storage: what is known about them, and small ones whole."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,6 +12,7 @@ from clients.errors import (
 )
 
 from . import inputs
+from .batching import Loaded
 from .context import RequestContext
 from .ids import upstream_id
 from .outcomes import look_up
@@ -27,11 +28,11 @@ def get_file(context: RequestContext, file_id: str) -> Awaitable[ConduitFile | N
     return context.loaders.files.load(upstream_id("File", file_id))
 
 
-def get_cover(
-    context: RequestContext, post: ConduitPost
-) -> Awaitable[ConduitFile | None]:
+def get_covers(
+    context: RequestContext, posts: Sequence[ConduitPost]
+) -> Loaded[ConduitFile | None]:
     """No call: covers are sent along with posts; else one for all of them."""
-    return context.loaders.files.load_if(post.cover_file_id)
+    return context.loaders.files.load_all([post.cover_file_id for post in posts])
 
 
 def list_files(
@@ -44,8 +45,16 @@ def list_files(
 
 def preview_url(context: RequestContext, file_id: str, *, download: bool) -> str:
     """The path of this server's own preview route; no call."""
+    (url,) = preview_urls(context, [file_id], download=download)
+    return url
+
+
+def preview_urls(
+    context: RequestContext, file_ids: Sequence[str], *, download: bool
+) -> list[str]:
+    """`preview_url` of many files."""
     query = "?download=1" if download else ""
-    return f"{context.preview_path}/{file_id}{query}"
+    return [f"{context.preview_path}/{file_id}{query}" for file_id in file_ids]
 
 
 async def get_data(context: RequestContext, file: ConduitFile) -> str | None:

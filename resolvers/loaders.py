@@ -6,7 +6,7 @@ the upstream has no such call; then its calls run side by side.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ from clients.flux.records import FluxNote, NoteConditions
 from clients.ids import is_uuid
 from clients.keyset import Keyset
 
-from .batching import BatchLoader, K, V, align_many, align_one, each
+from .batching import BatchLoader, K, OnceLoader, V, align_many, align_one, each
 from .file_pages import read_file_page
 from .note_pages import NoteList, read_note_page
 from .paging import Page, PageRequest
@@ -101,7 +101,7 @@ class ViewerByUserIdLoader(ContextLoader[str, ConduitViewer]):
     async def load_batch(self, keys: list[str]) -> list[ConduitViewer]:
         viewer = await self.context.conduit.viewer()
         user = ConduitUser(id=viewer.id, username=viewer.username)
-        self.context.loaders.users.prime(viewer.id, user)
+        self.context.loaders.users.prime_all({viewer.id: user})
         return [viewer for _ in keys]
 
 
@@ -140,26 +140,29 @@ class NoteCountByPostIdLoader(ContextLoader[str, int]):
         return [counts.get(key, 0) for key in keys]
 
 
-class NoteCountByConditionsLoader(ContextLoader[NoteConditions, int]):
+class ContextOnceLoader(OnceLoader[K, V]):
+    """A loader of what the upstreams cannot give many at once."""
+
+    def __init__(self, context: "RequestContext") -> None:
+        super().__init__()
+        self.context = context
+
+
+class NoteCountByConditionsLoader(ContextOnceLoader[NoteConditions, int]):
     """One call per distinct set of conditions."""
 
-    async def load_batch(self, keys: list[NoteConditions]) -> list[int | Exception]:
-        return await each(self.context.flux.notes.count(key) for key in keys)
+    async def load_one(self, key: NoteConditions) -> int:
+        return await self.context.flux.notes.count(key)
 
 
-class NotePageByListLoader(ContextLoader[NoteList, Page[FluxNote]]):
+class NotePageByListLoader(ContextOnceLoader[NoteList, Page[FluxNote]]):
     """One call per distinct list."""
 
-    async def load_batch(
-        self, keys: list[NoteList]
-    ) -> list[Page[FluxNote] | Exception]:
-        return await each(self._read(key) for key in keys)
-
-    async def _read(self, query: NoteList) -> Page[FluxNote]:
+    async def load_one(self, key: NoteList) -> Page[FluxNote]:
         loaders = self.context.loaders
         page = await read_note_page(
             self.context.flux,
-            query,
+            key,
             columns=self.context.selection.note_columns,
             count=loaders.note_counts.load,
         )
@@ -167,19 +170,14 @@ class NotePageByListLoader(ContextLoader[NoteList, Page[FluxNote]]):
         return page
 
 
-class PostPageByListLoader(ContextLoader[PostList, Page[ConduitPost]]):
+class PostPageByListLoader(ContextOnceLoader[PostList, Page[ConduitPost]]):
     """One call per distinct list: Conduit cannot list for many authors at once."""
 
-    async def load_batch(
-        self, keys: list[PostList]
-    ) -> list[Page[ConduitPost] | Exception]:
-        return await each(self._read(key) for key in keys)
-
-    async def _read(self, query: PostList) -> Page[ConduitPost]:
+    async def load_one(self, key: PostList) -> Page[ConduitPost]:
         loaders = self.context.loaders
         page = await read_post_page(
             self.context.conduit,
-            query,
+            key,
             populate=self.context.post_relations,
             count=loaders.post_counts.load,
         )
@@ -187,33 +185,25 @@ class PostPageByListLoader(ContextLoader[PostList, Page[ConduitPost]]):
         return page
 
 
-class PostCountByConditionsLoader(ContextLoader[PostConditions, int]):
+class PostCountByConditionsLoader(ContextOnceLoader[PostConditions, int]):
     """One call per distinct set of conditions."""
 
-    async def load_batch(self, keys: list[PostConditions]) -> list[int | Exception]:
-        return await each(
-            self.context.conduit.posts.count(
-                author_id=key.author_id,
-                title_contains=key.title_contains,
-                scope=key.scope,
-            )
-            for key in keys
+    async def load_one(self, key: PostConditions) -> int:
+        return await self.context.conduit.posts.count(
+            author_id=key.author_id,
+            title_contains=key.title_contains,
+            scope=key.scope,
         )
 
 
-class FilePageByRequestLoader(ContextLoader[PageRequest, Page[ConduitFile]]):
+class FilePageByRequestLoader(ContextOnceLoader[PageRequest, Page[ConduitFile]]):
     """One call per distinct page."""
 
-    async def load_batch(
-        self, keys: list[PageRequest]
-    ) -> list[Page[ConduitFile] | Exception]:
-        return await each(self._read(key) for key in keys)
-
-    async def _read(self, request: PageRequest) -> Page[ConduitFile]:
+    async def load_one(self, key: PageRequest) -> Page[ConduitFile]:
         if self.context.storage_authorization:
             # The list is a custom endpoint: past storage's rules it shows all files.
             raise PermissionDeniedError("no list of files with storage authorization")
-        page = await read_file_page(self.context.conduit, request, count=self._count)
+        page = await read_file_page(self.context.conduit, key, count=self._count)
         self.context.loaders.files.prime_all({row.id: row for row in page.items})
         return page
 
@@ -305,10 +295,17 @@ class Loaders:
         self.posts.prime_all({row.id: row for row in rows})
         self.prime_relations(rows)
 
-    def prime_relations(self, posts: Iterable[ConduitPost]) -> None:
+    def prime_relations(self, posts: Sequence[ConduitPost]) -> None:
         """Keep the authors and covers that were sent along with posts."""
-        for post in posts:
-            if post.author is not None:
-                self.users.prime(post.author.id, post.author)
-            if post.cover_file is not None:
-                self.files.prime(post.cover_file.id, post.cover_file)
+        authors = {
+            post.author.id: post.author for post in posts if post.author is not None
+        }
+        covers = {
+            post.cover_file.id: post.cover_file
+            for post in posts
+            if post.cover_file is not None
+        }
+        if authors:
+            self.users.prime_all(authors)
+        if covers:
+            self.files.prime_all(covers)

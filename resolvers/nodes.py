@@ -1,7 +1,8 @@
 """Any object by its global id, one or many of all kinds together."""
 
-from collections.abc import Awaitable, Sequence
-from typing import Final
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 from clients.conduit.records import (
     ConduitFile,
@@ -9,10 +10,11 @@ from clients.conduit.records import (
     ConduitUser,
     ConduitViewer,
 )
+from clients.errors import InvalidInputError, NotAuthenticatedError
 from clients.flux.records import FluxNote
 
 from . import inputs, users
-from .batching import each
+from .batching import Loaded, each, settled
 from .context import RequestContext
 from .ids import Kind, parse_global_id
 
@@ -21,14 +23,17 @@ Record = FluxNote | ConduitPost | ConduitFile | ConduitUser | ConduitViewer
 MAX_NODES: Final = 100
 
 
-def get_node(context: RequestContext, node_id: str) -> Awaitable[Record | None]:
+async def get_node(context: RequestContext, node_id: str) -> Record | None:
     """One call per kind for all nodes of the operation; None when missing or hidden.
 
     Raises: InvalidInputError for what is not a global id.
     """
     kind, key = parse_global_id(node_id)
     context.require_viewer()
-    return _load(context, kind, key)
+    (found,) = await settled(_load_all(context, kind, [key]))
+    if isinstance(found, Exception):
+        raise found
+    return cast("Record | None", found)
 
 
 async def get_nodes(
@@ -40,24 +45,44 @@ async def get_nodes(
     """
     if len(node_ids) > MAX_NODES:
         raise inputs.refused("ids", f"At most {MAX_NODES} ids can be asked for.")
-    return await each(_node(context, node_id) for node_id in node_ids)
+    asked = [_parsed(context, node_id) for node_id in node_ids]
+    wanted: dict[Kind, dict[str, None]] = {}
+    for one in asked:
+        if not isinstance(one, Exception):
+            wanted.setdefault(one[0], {})[one[1]] = None
+    loaded = {
+        kind: _load_all(context, kind, list(keys)) for kind, keys in wanted.items()
+    }
+    found: dict[tuple[Kind, str], Record | Exception | None] = {}
+    for kind, values in loaded.items():
+        keys = [(kind, key) for key in wanted[kind]]
+        found |= zip(keys, await settled(values), strict=True)
+    return [one if isinstance(one, Exception) else found[one] for one in asked]
 
 
-async def _node(context: RequestContext, node_id: str) -> Record | None:
-    # A coroutine, so that a malformed id fails in its place and not for all.
-    return await get_node(context, node_id)
+def _parsed(context: RequestContext, node_id: str) -> tuple[Kind, str] | Exception:
+    """A malformed id fails in its place and not for all."""
+    try:
+        kind_and_key = parse_global_id(node_id)
+        context.require_viewer()
+        return kind_and_key
+    except (InvalidInputError, NotAuthenticatedError) as failure:
+        return failure
 
 
-def _load(context: RequestContext, kind: Kind, key: str) -> Awaitable[Record | None]:
+def _load_all(
+    context: RequestContext, kind: Kind, keys: Sequence[str]
+) -> Loaded[Any]:  # of Record | None, but a list of notes is no list of records
     loaders = context.loaders
     match kind:
         case "Note":
-            return loaders.notes.load(key)
+            return loaders.notes.load_all(keys)
         case "Post":
-            return loaders.posts.load(key)
+            return loaders.posts.load_all(keys)
         case "File":
-            return loaders.files.load(key)
+            return loaders.files.load_all(keys)
         case "User":
-            return loaders.users.load(key)
+            return loaders.users.load_all(keys)
         case "Viewer":
-            return users.get_viewer_by_id(context, key)
+            viewers = each(users.get_viewer_by_id(context, key) for key in keys)
+            return asyncio.ensure_future(viewers)

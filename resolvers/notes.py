@@ -1,7 +1,7 @@
 """Notes of the viewer: Flux shows every person their own rows only."""
 
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Final
 
@@ -10,6 +10,7 @@ from clients.flux.records import FluxNote, NoteConditions
 from clients.ids import is_uuid
 
 from . import changes, inputs
+from .batching import settled
 from .change_feed import ChangeKind
 from .context import RequestContext
 from .ids import upstream_id
@@ -53,17 +54,23 @@ def conditions(
     )
 
 
-async def list_notes_of_post(
-    context: RequestContext, post_id: str, page: PageRequest
-) -> Page[FluxNote]:
+async def list_notes_of_posts(
+    context: RequestContext, post_ids: Sequence[str], page: PageRequest
+) -> list[Page[FluxNote] | Exception]:
     """One call for all posts of the operation; one more for all their totals."""
-    total = partial(context.loaders.note_counts_by_post.load, post_id)
+    count = context.loaders.note_counts_by_post.load
     cursors = Cursors("post.notes")
     beyond = None if page.cursor is None else cursors.read_keyset(page.cursor)
     if not page.reads_rows:
-        return rowless_page(page, total)
+        return [rowless_page(page, partial(count, each)) for each in post_ids]
     loader = context.loaders.notes_by_post(per_post=page.limit, beyond=beyond)
-    return keyset_page(page, await loader.load(post_id), cursors.keyset, total)
+    found = await settled(loader.load_all(post_ids))
+    return [
+        rows
+        if isinstance(rows, Exception)
+        else keyset_page(page, rows or [], cursors.keyset, partial(count, post_id))
+        for post_id, rows in zip(post_ids, found, strict=True)
+    ]
 
 
 async def create_note(

@@ -1,6 +1,6 @@
 """Posts: documents of Conduit that every signed-in person may read."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,6 +11,7 @@ from clients.flux.records import FluxNote
 
 from . import changes as live
 from . import inputs
+from .batching import Loaded
 from .change_feed import ChangeKind
 from .context import RequestContext
 from .ids import upstream_id
@@ -38,11 +39,11 @@ def get_post(
     return context.loaders.posts_in(_scope(scope)).load(key)
 
 
-def get_post_of_note(
-    context: RequestContext, note: FluxNote
-) -> Awaitable[ConduitPost | None]:
+def get_posts_of_notes(
+    context: RequestContext, notes: Sequence[FluxNote]
+) -> Loaded[ConduitPost | None]:
     """One call for the posts of all notes; None when unset, gone or hidden."""
-    return context.loaders.posts.load_if(note.post_id)
+    return context.loaders.posts.load_all([note.post_id for note in notes])
 
 
 def list_posts(

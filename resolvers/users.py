@@ -1,13 +1,14 @@
 """People: the viewer, other users, and how one becomes the viewer or ceases to be."""
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from typing import Final
 
 from clients.conduit.records import ConduitPost, ConduitUser, ConduitViewer
 from clients.errors import NotAuthenticatedError
 
 from . import inputs
+from .batching import Loaded
 from .context import RequestContext
 
 # No more than a shape: whether an address exists only its owner knows.
@@ -37,11 +38,11 @@ async def get_viewer_by_id(
     return await get_viewer(context) if user_id == context.session.user_id else None
 
 
-def get_author(
-    context: RequestContext, post: ConduitPost
-) -> Awaitable[ConduitUser | None]:
+def get_authors(
+    context: RequestContext, posts: Sequence[ConduitPost]
+) -> Loaded[ConduitUser | None]:
     """No call: authors are sent along with posts; else one for all of them."""
-    return context.loaders.users.load_if(post.author_id)
+    return context.loaders.users.load_all([post.author_id for post in posts])
 
 
 async def sign_up(context: RequestContext, *, email: str, password: str) -> ConduitUser:

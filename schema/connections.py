@@ -4,9 +4,9 @@ Used by the domain files. Here the arguments of a list are checked and turned in
 `PageRequest`; what a page is and what its cursors hold stands in `resolvers/paging.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import strawberry
 
@@ -133,6 +133,16 @@ def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> Li
 def connection(page: Page[R], of: Callable[[R], T]) -> Connection[T]:
     """The connection over a page of records, each made into its type by `of`."""
     return Connection(page=page, nodes=[of(record) for record in page.items])
+
+
+def connections(
+    pages: Iterable[Page[R] | Exception], of: Callable[[R], T]
+) -> list[Connection[T] | None]:
+    """The connections of many lists; a failed one stays the exception it is."""
+    made = [
+        page if isinstance(page, Exception) else connection(page, of) for page in pages
+    ]
+    return cast("list[Connection[T] | None]", made)
 
 
 def page_request(

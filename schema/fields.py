@@ -1,16 +1,22 @@
-"""`field`, `mutation`, `subscription`: strawberry's decorators with their types kept.
+"""The kinds of fields: decorators of strawberry and the engine with their types kept.
 
 Strawberry's own are untyped as soon as they are given a description, and here every
-field has one.
+field has one. `column` and `relation` are those that lists consist of: they cost no
+call per object (engine/README.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import strawberry
 
+from engine import Answers, attribute, batched
+from resolvers.batching import Loaded
+
 from .costs import Cost
 
+R = TypeVar("R")
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])  # any signature: a field's arguments
 
 
@@ -20,6 +26,51 @@ def field(description: str, *directives: object) -> Callable[[F], F]:
         "Callable[[F], F]",
         strawberry.field(description=description, directives=directives),
     )
+
+
+def relation(description: str, *directives: object) -> Callable[[F], F]:
+    """A field that is answered for all objects of a level at once.
+
+    The decorated static method takes the list of them, and `info` if it wants; it gives
+    a list of values, in their order, or an awaitable of one. An exception among the
+    values is the error of its object's field.
+    """
+    return cast(
+        "Callable[[F], F]",
+        batched(description=description, directives=directives),
+    )
+
+
+def column(
+    path: str, description: str, *, convert: Callable[[Any], Any] | None = None
+) -> Any:
+    """A field that is read out of the object, e.g. `record.title`, without a call.
+
+    `Any`, so that the class can annotate the type.
+    """
+    return attribute(path, convert=convert, description=description)
+
+
+def each_as(found: Loaded[R | None], make: Callable[[R], T]) -> Answers[T | None]:
+    """The objects of what was loaded; what failed or is not there stays as it is."""
+    if isinstance(found, list):
+        return _made(found, make)
+    return _made_later(found, make)
+
+
+def _made(
+    found: Iterable[R | Exception | None], make: Callable[[R], T]
+) -> list[T | None]:
+    made = [
+        one if one is None or isinstance(one, Exception) else make(one) for one in found
+    ]
+    return cast("list[T | None]", made)
+
+
+async def _made_later(
+    found: Awaitable[list[R | Exception | None]], make: Callable[[R], T]
+) -> list[T | None]:
+    return _made(await found, make)
 
 
 def mutation(description: str) -> Callable[[F], F]:

@@ -9,14 +9,15 @@ import strawberry
 
 from clients.conduit.records import ConduitFile
 from resolvers import files, uploads
+from resolvers.files import preview_urls
 from resolvers.ids import global_id
 
 from .connections import After, Connection, First, connection, page_request, paged
 from .costs import Cost
 from .datetimes import DateTime
-from .fields import field, mutation
+from .fields import column, field, mutation, relation
 from .info import Info
-from .node import Node
+from .node import Node, global_id_of
 from .problems import Conflict, Forbidden, InvalidInput, NotFound
 from .uploads import Upload
 
@@ -25,50 +26,44 @@ from .uploads import Upload
 class File(Node):
     """Made by `from_conduit`."""
 
-    database_id: strawberry.ID = strawberry.field(
-        description="The upstream's own id, for use outside this graph."
-    )
-    name: str = strawberry.field(description="The file's name, without a folder.")
-    mime_type: str | None = strawberry.field(
-        description="The type that the uploader gave; not checked by the upstream."
-    )
-    size: int | None = strawberry.field(description="Bytes, as far as known.")
-    is_public: bool = strawberry.field(
-        description="Whether anybody may read it, signed in or not."
-    )
-    created_at: DateTime = strawberry.field(description="When it was uploaded.")
-    updated_at: DateTime = strawberry.field(description="When it was last changed.")
     record: strawberry.Private[ConduitFile]
+    id: strawberry.ID = global_id_of("File")
+    database_id: strawberry.ID = column(
+        "record.id", "The upstream's own id, for use outside this graph."
+    )
+    name: str = column("record.name", "The file's name, without a folder.")
+    mime_type: str | None = column(
+        "record.mime_type",
+        "The type that the uploader gave; not checked by the upstream.",
+    )
+    size: int | None = column("record.size", "Bytes, as far as known.")
+    is_public: bool = column(
+        "record.is_public", "Whether anybody may read it, signed in or not."
+    )
+    created_at: DateTime = column("record.created_at", "When it was uploaded.")
+    updated_at: DateTime = column("record.updated_at", "When it was last changed.")
 
     @classmethod
     def from_conduit(cls, record: ConduitFile) -> Self:
         """The file of a document."""
-        return cls(
-            record=record,
-            id=strawberry.ID(global_id("File", record.id)),
-            database_id=strawberry.ID(record.id),
-            name=record.name,
-            mime_type=record.mime_type,
-            size=record.size,
-            is_public=record.is_public,
-            created_at=DateTime(record.created_at),
-            updated_at=DateTime(record.updated_at),
-        )
+        return cls(record=record)
 
-    @field(
+    @relation(
         "Path of this server's own preview route; a storage address never "
         "leaves the server."
     )
+    @staticmethod
     def preview_url(
-        self,
+        files: list["File"],
         info: Info,
         download: Annotated[
             bool | None,
             strawberry.argument(description="Offer it for saving instead of showing."),
         ] = False,
-    ) -> str:
+    ) -> list[str]:
         """No call."""
-        return files.preview_url(info.context, self.record.id, download=bool(download))
+        ids = [file.record.id for file in files]
+        return preview_urls(info.context, ids, download=bool(download))
 
     @field(
         "Contents in base64, for small transforms on a server only; an "

@@ -1,11 +1,12 @@
 """Notes: the type, its connection, the queries `note` and `notes`, and the writes."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Self, cast
+from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
 
 from clients.flux.records import FluxNote, NoteConditions
+from engine import Answers
 from resolvers import notes, posts
 from resolvers.ids import global_id
 from resolvers.note_pages import EVERY_NOTE, NoteList
@@ -23,10 +24,10 @@ from .connections import (
     paged,
 )
 from .datetimes import DateTime
-from .fields import field, mutation
+from .fields import column, each_as, field, mutation, relation
 from .idempotency import idempotency_key
 from .info import Info
-from .node import Node
+from .node import Node, global_id_of
 from .problems import Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:  # Note.post and Post.notes know each other
@@ -38,40 +39,34 @@ class Note(Node):
     """Made by `from_flux`; a column that nobody asked for holds None."""
 
     record: strawberry.Private[FluxNote]
-    database_id: strawberry.ID = strawberry.field(
-        description="The upstream's own id, for use outside this graph."
+    id: strawberry.ID = global_id_of("Note")
+    database_id: strawberry.ID = column(
+        "record.id", "The upstream's own id, for use outside this graph."
     )
-    body: str = strawberry.field(description="The text of the note.")
-    created_at: DateTime = strawberry.field(description="When it was written.")
-    updated_at: DateTime | None = strawberry.field(
-        description="When it was last changed; null if never."
+    body: str = column("record.body", "The text of the note.")
+    created_at: DateTime = column("record.created_at", "When it was written.")
+    updated_at: DateTime | None = column(
+        "record.updated_at", "When it was last changed; null if never."
     )
 
     @classmethod
     def from_flux(cls, record: FluxNote) -> Self:
         """The note of a row."""
-        return cls(
-            record=record,
-            id=strawberry.ID(global_id("Note", record.id)),
-            database_id=strawberry.ID(record.id),
-            # None only where the column was not asked for, so nobody reads it.
-            body=cast("str", record.body),
-            created_at=cast("DateTime", record.created_at),
-            updated_at=cast("DateTime | None", record.updated_at),
-        )
+        return cls(record=record)
 
-    @field(
+    @relation(
         "The post that this note is about, if any. Null also when the "
         "post is gone or the viewer may not see it."
     )
-    async def post(
-        self, info: Info
-    ) -> Annotated["Post", strawberry.lazy(".posts")] | None:
+    @staticmethod
+    def post(
+        notes: list["Note"], info: Info
+    ) -> Answers[Annotated["Post", strawberry.lazy(".posts")] | None]:
         """One call for all posts of the operation."""
         from .posts import Post  # they know each other
 
-        record = await posts.get_post_of_note(info.context, self.record)
-        return Post.from_conduit(record) if record else None
+        found = posts.get_posts_of_notes(info.context, [note.record for note in notes])
+        return each_as(found, Post.from_conduit)
 
 
 NoteConnection = Connection[Note]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self, cast
 import strawberry
 
 from clients.conduit.records import ConduitPost
+from engine import Answers
 from resolvers import files, notes, posts, users
 from resolvers.ids import global_id
 from resolvers.paging import PageRequest
@@ -20,15 +21,16 @@ from .connections import (
     Last,
     OrderDirection,
     connection,
+    connections,
     page_request,
     paged,
 )
 from .datetimes import DateTime
-from .fields import field, mutation
+from .fields import column, each_as, field, mutation, relation
 from .files import File
 from .idempotency import idempotency_key
 from .info import Info
-from .node import Node
+from .node import Node, global_id_of
 from .notes import Note, NoteConnection
 from .problems import Conflict, Forbidden, InvalidInput, NotFound
 
@@ -43,50 +45,46 @@ class Post(Node):
     """Made by `from_conduit`."""
 
     record: strawberry.Private[ConduitPost]
-    database_id: strawberry.ID = strawberry.field(
-        description="The upstream's own id, for use outside this graph."
+    id: strawberry.ID = global_id_of("Post")
+    database_id: strawberry.ID = column(
+        "record.id", "The upstream's own id, for use outside this graph."
     )
-    title: str = strawberry.field(description="The post's title.")
-    body: str | None = strawberry.field(description="The text; null if it has none.")
-    created_at: DateTime = strawberry.field(description="When it was written.")
-    updated_at: DateTime = strawberry.field(description="When it was last changed.")
+    title: str = column("record.title", "The post's title.")
+    body: str | None = column("record.body", "The text; null if it has none.")
+    created_at: DateTime = column("record.created_at", "When it was written.")
+    updated_at: DateTime = column("record.updated_at", "When it was last changed.")
 
     @classmethod
     def from_conduit(cls, record: ConduitPost) -> Self:
         """The post of a document."""
-        return cls(
-            record=record,
-            id=strawberry.ID(global_id("Post", record.id)),
-            database_id=strawberry.ID(record.id),
-            title=record.title,
-            body=record.body,
-            created_at=DateTime(record.created_at),
-            updated_at=DateTime(record.updated_at),
-        )
+        return cls(record=record)
 
-    @field("Who wrote it; null when that person is gone.")
-    async def author(
-        self, info: Info
-    ) -> Annotated["User", strawberry.lazy(".users")] | None:
-        """No call: it is sent along with the post."""
+    @relation("Who wrote it; null when that person is gone.")
+    @staticmethod
+    def author(
+        posts: list["Post"], info: Info
+    ) -> Answers[Annotated["User", strawberry.lazy(".users")] | None]:
+        """No call: they are sent along with the posts."""
         from .users import User  # they know each other
 
-        record = await users.get_author(info.context, self.record)
-        return User.from_conduit(record) if record else None
+        found = users.get_authors(info.context, [post.record for post in posts])
+        return each_as(found, User.from_conduit)
 
-    @field("Its picture; null when unset or gone.")
-    async def cover_file(self, info: Info) -> File | None:
-        """No call: it is sent along with the post."""
-        record = await files.get_cover(info.context, self.record)
-        return File.from_conduit(record) if record else None
+    @relation("Its picture; null when unset or gone.")
+    @staticmethod
+    def cover_file(posts: list["Post"], info: Info) -> Answers[File | None]:
+        """No call: they are sent along with the posts."""
+        found = files.get_covers(info.context, [post.record for post in posts])
+        return each_as(found, File.from_conduit)
 
-    @field(
+    @relation(
         "The viewer's notes about this post, newest first: Conduit to "
         "Flux. For a page of posts, one upstream call for all of them.",
         paged(forward_only=True, default=NOTES_OF_A_POST),
     )
+    @staticmethod
     async def notes(
-        self,
+        posts: list["Post"],
         info: Info,
         first: Annotated[
             int | None,
@@ -99,11 +97,13 @@ class Post(Node):
                 "serves all posts of a page."
             ),
         ] = None,
-    ) -> NoteConnection | None:
-        """One call for all posts of the operation."""
+    ) -> list[NoteConnection | None]:
+        """One call for all posts of the level."""
         page = page_request(info, first=first, after=after, default=NOTES_OF_A_POST)
-        found = await notes.list_notes_of_post(info.context, self.record.id, page)
-        return connection(found, Note.from_flux)
+        ids = [post.record.id for post in posts]
+        return connections(
+            await notes.list_notes_of_posts(info.context, ids, page), Note.from_flux
+        )
 
 
 PostConnection = Connection[Post]

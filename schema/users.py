@@ -8,14 +8,13 @@ import strawberry
 from clients.conduit.records import ConduitUser, ConduitViewer
 from clients.errors import NotAuthenticatedError
 from resolvers import users
-from resolvers.ids import global_id
 from resolvers.post_pages import PostConditions
 
 from .connections import After, Before, First, Last, page_request, paged
 from .costs import Cost
-from .fields import field, mutation
+from .fields import column, field, mutation
 from .info import Info
-from .node import Node
+from .node import Node, global_id_of
 from .notes import NoteConnection, NoteOrderArgument, list_notes
 from .posts import PostConnection, PostOrderArgument, list_posts
 from .problems import Conflict, InvalidCredentials, InvalidInput
@@ -29,21 +28,19 @@ from .sessions import SESSIONS_SIZE, ViewerSession, list_sessions
 class User(Node):
     """Made by `from_conduit`."""
 
-    database_id: strawberry.ID = strawberry.field(
-        description="The upstream's own id, for use outside this graph."
+    record: strawberry.Private[ConduitUser]
+    id: strawberry.ID = global_id_of("User")
+    database_id: strawberry.ID = column(
+        "record.id", "The upstream's own id, for use outside this graph."
     )
-    username: str | None = strawberry.field(
-        description="The name they chose; null if none."
+    username: str | None = column(
+        "record.username", "The name they chose; null if none."
     )
 
     @classmethod
     def from_conduit(cls, record: ConduitUser) -> Self:
         """The public side of a person."""
-        return cls(
-            id=strawberry.ID(global_id("User", record.id)),
-            database_id=strawberry.ID(record.id),
-            username=record.username,
-        )
+        return cls(record=record)
 
     @field("Posts written by this person.", paged(forward_only=True), Cost(weight="10"))
     async def posts(
@@ -55,7 +52,7 @@ class User(Node):
     ) -> PostConnection | None:
         """One call per person: no upstream lists for many authors at once."""
         page = page_request(info, first=first, after=after)
-        by_author = PostConditions(author_id=self.database_id)
+        by_author = PostConditions(author_id=self.record.id)
         return await list_posts(info, page, order_by, by_author)
 
 
@@ -63,30 +60,27 @@ class User(Node):
 class Viewer(Node):
     """Made by `from_conduit`."""
 
-    database_id: strawberry.ID = strawberry.field(
-        description="The upstream's own id, for use outside this graph."
+    record: strawberry.Private[ConduitViewer]
+    id: strawberry.ID = global_id_of("Viewer")
+    database_id: strawberry.ID = column(
+        "record.id", "The upstream's own id, for use outside this graph."
     )
-    email: str | None = strawberry.field(
-        description="The address they sign in with; nobody else sees it."
+    email: str | None = column(
+        "record.email", "The address they sign in with; nobody else sees it."
     )
-    username: str | None = strawberry.field(
-        description="The name they chose; null if none."
+    username: str | None = column(
+        "record.username", "The name they chose; null if none."
     )
 
     @classmethod
     def from_conduit(cls, record: ConduitViewer) -> Self:
         """The viewer's own side."""
-        return cls(
-            id=strawberry.ID(global_id("Viewer", record.id)),
-            database_id=strawberry.ID(record.id),
-            email=record.email,
-            username=record.username,
-        )
+        return cls(record=record)
 
     @field("The viewer as others see them.")
     def user(self) -> User:
         """No call."""
-        record = ConduitUser(id=self.database_id, username=self.username)
+        record = ConduitUser(id=self.record.id, username=self.record.username)
         return User.from_conduit(record)
 
     @field("The viewer's notes; newest first unless ordered otherwise.", paged())
@@ -117,7 +111,7 @@ class Viewer(Node):
     ) -> PostConnection | None:
         """One call."""
         page = page_request(info, first=first, after=after)
-        by_viewer = PostConditions(author_id=self.database_id)
+        by_viewer = PostConditions(author_id=self.record.id)
         return await list_posts(info, page, order_by, by_viewer)
 
     @field("Where the viewer is signed in; the last used first.", SESSIONS_SIZE)

@@ -1,10 +1,17 @@
-"""`BatchLoader`: what is shared stays alive, what is one's own fails alone."""
+"""The loaders: what is shared stays alive, what is one's own fails alone."""
 
 import asyncio
 
 import pytest
 
-from resolvers.batching import MAX_BATCH, BatchLoader, align_many, align_one, each
+from resolvers.batching import (
+    MAX_BATCH,
+    BatchLoader,
+    OnceLoader,
+    align_many,
+    align_one,
+    each,
+)
 
 
 class Doubler(BatchLoader[int, int]):
@@ -84,11 +91,70 @@ async def test_primed_rows_are_not_fetched():
     assert loader.batches == [[3]]
 
 
-async def test_a_relation_that_is_not_set_is_none_without_a_call():
+async def test_relations_that_are_not_set_or_known_are_there_at_once():
     loader = Doubler()
-    assert await loader.load_if(None) is None
-    assert await loader.load_if(4) == 8
-    assert loader.batches == [[4]]
+    loader.prime_all({1: 100})
+    assert loader.load_all([None, 1]) == [None, 100]
+    assert loader.batches == []
+
+
+async def test_many_keys_are_one_call_and_a_bad_one_is_an_exception_in_its_place():
+    loader = Doubler()
+    loader.prime_all({1: 100})
+    loading = loader.load_all([4, None, 1, 13, 4])
+    await asyncio.sleep(0.005)
+    assert loader.batches == [[4, 13]]  # on its way before anybody awaits it
+    first, nothing, known, bad, again = await loading
+    assert (first, nothing, known, again) == (8, None, 100, 8)
+    assert isinstance(bad, ValueError)
+
+
+async def test_a_row_that_is_known_is_not_replaced_by_another_way():
+    loader = Doubler()
+    loader.prime_all({1: 100})
+    loader.prime_all({1: 200, 2: 300})
+    assert loader.load_all([1, 2]) == [100, 300]
+
+
+class Page(OnceLoader[int, int]):
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+        self.failure = None
+
+    async def load_one(self, key):
+        self.calls.append(key)
+        await asyncio.sleep(0.01)
+        if self.failure:
+            raise self.failure
+        return 2 * key
+
+
+async def test_equal_keys_are_one_call_and_others_calls_of_their_own():
+    loader = Page()
+    keys = (1, 2, 1)
+    assert await asyncio.gather(*[loader.load(n) for n in keys]) == [2, 4, 2]
+    assert await loader.load(2) == 4
+    assert loader.calls == [1, 2]
+
+
+async def test_a_failed_call_is_made_again_when_it_is_asked_for_again():
+    loader = Page()
+    loader.failure = ConnectionError("down")
+    assert await each([loader.load(1), loader.load(1)]) == [loader.failure] * 2
+    loader.failure = None
+    assert await loader.load(1) == 2
+    assert loader.calls == [1, 1]
+
+
+async def test_a_cancelled_waiter_does_not_end_the_call_of_others():
+    loader = Page()
+    impatient = asyncio.ensure_future(loader.load(1))
+    patient = asyncio.ensure_future(loader.load(1))
+    await asyncio.sleep(0.005)
+    impatient.cancel()
+    assert await patient == 2
+    assert loader.calls == [1]
 
 
 async def test_each_passes_a_cancellation_on():
