@@ -19,12 +19,17 @@ def is_uuid(value: str) -> bool:
     return _UUID.fullmatch(value) is not None
 
 
+def is_object_id(value: str) -> bool:
+    """Whether a checked id, in lower case, is one of Conduit on MongoDB."""
+    return _OBJECT_ID.fullmatch(value) is not None
+
+
 def flux_id(value: str, *, field: str = "id") -> str:
     """The UUID in lower case. Raises: InvalidInputError."""
     lowered = value.lower()
     if _UUID.fullmatch(lowered):
         return lowered
-    raise _malformed("flux", field)
+    raise malformed("flux", field)
 
 
 def conduit_id(value: str, *, field: str = "id") -> str:
@@ -32,10 +37,11 @@ def conduit_id(value: str, *, field: str = "id") -> str:
     lowered = value.lower()
     if _UUID.fullmatch(lowered) or _OBJECT_ID.fullmatch(lowered):
         return lowered
-    raise _malformed("conduit", field)
+    raise malformed("conduit", field)
 
 
-def _malformed(service: Service, field: str) -> InvalidInputError:
+def malformed(service: Service, field: str) -> InvalidInputError:
+    """The refusal of an id, for whoever knows more about what it must be."""
     # The value is not quoted: it is whatever a client sent.
     return InvalidInputError(
         f"malformed {field}",

@@ -1,12 +1,13 @@
 """One call to Conduit as every method makes it: cache, token, failures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from clients.http import Auth, CallScope, Response, UpstreamHTTP
+from clients.ids import conduit_id, malformed
 
 from . import failures
 from .offers import Offers
@@ -23,6 +24,21 @@ class ConduitCalls:
     auth: Auth | None
     scope: CallScope
     offers: Offers = field(default_factory=Offers)
+
+    def id(self, value: str, *, field: str = "id") -> str:
+        """The id in lower case. Raises: InvalidInputError if it cannot be one here."""
+        checked = conduit_id(value, field=field)
+        if not self.offers.makes(checked):
+            raise malformed("conduit", field)
+        return checked
+
+    def ids(self, values: Iterable[str]) -> list[str]:
+        """Each once, without those that this Conduit cannot have: nothing is there.
+
+        Raises: InvalidInputError for what is no id at all.
+        """
+        checked = dict.fromkeys(conduit_id(value) for value in values)
+        return [id for id in checked if self.offers.makes(id)]
 
     async def read(self, target: str, *, operation: str) -> Response:
         """GET, never from the router's cache; raises what `failures.py` says."""

@@ -24,7 +24,6 @@ from clients.errors import (
     UpstreamResponseError,
 )
 from clients.http import Response
-from clients.ids import conduit_id
 
 from . import database, failures
 from .calls import ConduitCalls
@@ -68,7 +67,7 @@ async def by_ids(
     `parameters` go into the query of REST calls; `selection` and `arguments` say the
     same in GraphQL. Raises: InvalidInputError for a malformed id, before any call.
     """
-    wanted = list(dict.fromkeys(conduit_id(id) for id in ids))
+    wanted = calls.ids(ids)
     offers = calls.offers
     if not skip_endpoint and not offers.lacks(source.endpoint):
         try:
@@ -84,7 +83,9 @@ async def by_ids(
             # 400: a field or argument that this Conduit's GraphQL does not know.
             if not _no_such_route(failure) and failure.status != 400:
                 raise
-            offers.note_absence(GRAPHQL)
+            # An argument is the client's own wish: the next query may be without it.
+            if failure.status == 404 or not arguments:
+                offers.note_absence(GRAPHQL)
     return await _one_by_one(calls, source, wanted, parameters)
 
 

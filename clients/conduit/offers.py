@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from clients.ids import is_uuid
+from clients.ids import is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
 ABSENCE_S: Final = 300.0
@@ -25,7 +25,8 @@ class Offers:
     """`storage_authorization`: whether Conduit guards files for each person.
 
     Then metadata must come by storage's own routes: populate and custom endpoints go
-    past its rules (conduit.md §12). `object_ids`: whether ids are MongoDB's.
+    past its rules (conduit.md §12). `object_ids`: whether ids are MongoDB's; None until
+    one was seen.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Offers:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.storage_authorization = storage_authorization
-        self.object_ids = False
+        self.object_ids: bool | None = None
         self._clock = clock
         self._absent_until: dict[str, float] = {}
         self._told: set[str] = set()
@@ -43,7 +44,13 @@ class Offers:
 
     def note_id(self, id: str) -> None:
         """Learn from any id of Conduit's which kind it makes (conduit.md §1)."""
-        self.object_ids = not is_uuid(id)
+        if is_uuid(id) or is_object_id(id):
+            self.object_ids = is_object_id(id)
+
+    def makes(self, id: str) -> bool:
+        """Whether this Conduit can have such an id; one of the other kind would fail
+        a whole batch (recording custom_endpoints, "one not a UUID")."""
+        return self.object_ids in (None, is_object_id(id))
 
     def lacks(self, route: str) -> bool:
         """Whether the route was found absent within the last minutes."""

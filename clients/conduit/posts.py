@@ -17,7 +17,6 @@ from clients.errors import (
     PermissionDeniedError,
     UpstreamError,
 )
-from clients.ids import conduit_id
 from clients.keyset import Keyset
 
 from . import database, lookups
@@ -121,7 +120,7 @@ class ConduitPosts:
         }
         conditions: dict[str, str] = {}
         if author_id is not None:
-            conditions["authorId"] = conduit_id(author_id, field="authorId")
+            conditions["authorId"] = self._calls.id(author_id, field="authorId")
         if title_contains is not None:
             conditions["title"] = database.like(title_contains, field="titleContains")
             target = database.function("SearchPosts", conditions | page)
@@ -163,7 +162,7 @@ class ConduitPosts:
         author = (
             {}
             if author_id is None
-            else {"authorId": conduit_id(author_id, field="authorId")}
+            else {"authorId": self._calls.id(author_id, field="authorId")}
         )
         target = database.function(
             f"{prefix}{'Before' if descending else 'After'}",
@@ -210,7 +209,7 @@ class ConduitPosts:
     async def get(self, id: str, *, populate: Populate = NOTHING) -> ConduitPost:
         """`GET /database/Post/{id}`, fresh. Raises: NotFoundError, also if hidden."""
         response = await self._calls.read(
-            database.target(_path(id), database.populated(populate)),
+            database.target(self._path(id), database.populated(populate)),
             operation="post",
         )
         return response.decode(_POST).record(populate)
@@ -231,8 +230,8 @@ class ConduitPosts:
         fields: dict[str, object] = {
             "title": title,
             "body": body,
-            "author": conduit_id(author_id, field="authorId"),
-            "coverFile": _optional_id(cover_file_id),
+            "author": self._calls.id(author_id, field="authorId"),
+            "coverFile": self._cover_id(cover_file_id),
         }
         response = await self._calls.write(
             "POST",
@@ -257,7 +256,7 @@ class ConduitPosts:
         if "body" in changes:
             fields["body"] = changes["body"]
         if "cover_file_id" in changes:
-            fields["coverFile"] = _optional_id(changes["cover_file_id"])
+            fields["coverFile"] = self._cover_id(changes["cover_file_id"])
         if not fields:
             return await self.get(id)
         if None not in fields.values():
@@ -269,7 +268,7 @@ class ConduitPosts:
 
         Whole, so that a PUT keeps also the fields that this client does not know.
         """
-        response = await self._calls.read(_path(id), operation="post")
+        response = await self._calls.read(self._path(id), operation="post")
         document = response.decode(_DOCUMENT)
         return {name: document[name] for name in document.keys() - _WRITTEN_BY_CONDUIT}
 
@@ -284,7 +283,7 @@ class ConduitPosts:
                 service="conduit",
             )
         response = await self._calls.write(
-            method, _path(id), operation="update post", json=_set_only(fields)
+            method, self._path(id), operation="update post", json=_set_only(fields)
         )
         return response.decode(_POST).record()
 
@@ -296,7 +295,9 @@ class ConduitPosts:
         Raises: PermissionDeniedError when the post is still there; a failure of the
         look leaves the outcome unknown.
         """
-        response = await self._calls.write("DELETE", _path(id), operation="delete post")
+        response = await self._calls.write(
+            "DELETE", self._path(id), operation="delete post"
+        )
         response.decode(_DELETED)  # a proxy's page is no answer of Conduit's
         for pause in (0.0, _SECOND_LOOK_S):
             await asyncio.sleep(pause)
@@ -313,18 +314,16 @@ class ConduitPosts:
             operation="delete post",
         )
 
+    def _path(self, id: str) -> str:
+        return f"/database/Post/{self._calls.id(id)}"
 
-def _path(id: str) -> str:
-    return f"/database/Post/{conduit_id(id)}"
+    def _cover_id(self, id: str | None) -> str | None:
+        return None if id is None else self._calls.id(id, field="coverFileId")
 
 
 def _quoted(text: str) -> str:
     """A text as a GraphQL string, which JSON's is too."""
     return msgspec.json.encode(text).decode()
-
-
-def _optional_id(id: str | None) -> str | None:
-    return None if id is None else conduit_id(id, field="coverFileId")
 
 
 def _set_only(fields: dict[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ signed address is the permission, and it never leaves the server.
 """
 
 import contextlib
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ import msgspec
 
 from clients.errors import UpstreamMisconfiguredError, UpstreamResponseError
 from clients.http import NO_HEADERS, StreamedResponse, UpstreamHTTP
-from clients.ids import conduit_id
 from clients.keyset import Keyset
 
 from . import database, failures, lookups
@@ -30,6 +30,9 @@ _FROM_THE_START: Final = Keyset(
 )
 # MongoDB refuses what is no id of its own (conduit.md §11).
 _FROM_THE_START_OF_OBJECTS: Final = Keyset("2100-01-01T00:00:00.000Z", "f" * 24)
+
+
+_STRAY_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class _Upload(msgspec.Struct):
@@ -119,14 +122,14 @@ class ConduitStorage:
     async def get(self, id: str) -> ConduitFile:
         """`GET /storage/file/{id}`. Raises: NotFoundError, PermissionDeniedError."""
         response = await self._calls.read(
-            f"/storage/file/{conduit_id(id)}", operation="file"
+            f"/storage/file/{self._calls.id(id)}", operation="file"
         )
         return response.decode(_FILE).record()
 
     async def data(self, id: str) -> str:
         """`GET /storage/file/data/{id}`: the contents in base64, whole."""
         response = await self._calls.read(
-            f"/storage/file/data/{conduit_id(id)}", operation="file data"
+            f"/storage/file/data/{self._calls.id(id)}", operation="file data"
         )
         return response.decode(_CONTENTS).data
 
@@ -137,7 +140,7 @@ class ConduitStorage:
 
         Raises: NotFoundError, PermissionDeniedError.
         """
-        target = f"/storage/getFileUrl/{conduit_id(id)}"
+        target = f"/storage/getFileUrl/{self._calls.id(id)}"
         response = await self._calls.read(
             f"{target}?download=true" if download else target, operation="file url"
         )
@@ -225,7 +228,7 @@ class ConduitStorage:
     async def delete(self, id: str) -> None:
         """`DELETE /storage/file/{id}`. Raises: NotFoundError, PermissionDeniedError."""
         await self._calls.write(
-            "DELETE", f"/storage/file/{conduit_id(id)}", operation="delete file"
+            "DELETE", f"/storage/file/{self._calls.id(id)}", operation="delete file"
         )
 
 
@@ -254,13 +257,21 @@ def _newest(limit: int, beyond: Keyset) -> str:
 
 
 def _storage_address(url: str) -> str:
-    """An absolute web address, blanks encoded (the local provider leaves them).
+    """An absolute web address, with what the local provider leaves as it is encoded.
+
+    That one puts a file's name into the path as it stands (recording
+    storage_local_names): blanks, and what would cut the address short or be taken for
+    an escape. The parameters behind the last `?` are encoded already.
 
     The address is not quoted in the failure: it is a permission.
     """
+    path, mark, query = url.rpartition("?")
+    if mark:
+        url = f"{path.replace('?', '%3F')}?{query}"
+    url = _STRAY_PERCENT.sub("%25", url.replace("#", "%23").replace(" ", "%20"))
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UpstreamMisconfiguredError(
             "the storage address is not an absolute http(s) URL", service="conduit"
         )
-    return url.replace(" ", "%20")
+    return url

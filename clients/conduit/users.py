@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from clients.chunks import concurrently, equal_chunks
-from clients.ids import conduit_id
 
 from . import database
 from .calls import ConduitCalls
@@ -31,8 +30,7 @@ class ConduitUsers:
 
         Raises: InvalidInputError for a malformed id, before any call.
         """
-        wanted = list(dict.fromkeys(conduit_id(id) for id in ids))
-        chunks = equal_chunks(wanted, database.IDS_PER_REQUEST)
+        chunks = equal_chunks(self._calls.ids(ids), database.IDS_PER_REQUEST)
         parts = await concurrently([self._some(chunk) for chunk in chunks])
         return [user for part in parts for user in part]
 

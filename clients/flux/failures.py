@@ -122,12 +122,15 @@ _COLUMN: Final = re.compile(r'column "(\w+)"|Key \((\w+)\)=')
 
 
 class _Body(msgspec.Struct):
-    """All shapes at once; what else is in a body is of no interest."""
+    """All shapes at once; what else is in a body is of no interest.
+
+    `details` is a list where a relation is ambiguous (PGRST201).
+    """
 
     error: str | None = None
     code: str | None = None
-    message: str | None = None
-    details: str | None = None
+    message: object = None
+    details: object = None
 
 
 _BODY: Final = msgspec.json.Decoder(_Body)

@@ -79,6 +79,21 @@ async def test_a_hanging_upstream_is_given_up_within_its_time_out(
     assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_TIMEOUT"
 
 
+@pytest.mark.parametrize(
+    "message", ["Not found", "round_robin: No connection established. Last error: x"]
+)
+async def test_a_module_that_is_starting_or_down_is_not_a_missing_post(
+    first: Caller, sandbox: Sandbox, message: str
+) -> None:
+    nodes = (await first.data("{ posts(first: 1) { nodes { id } } }"))["posts"]["nodes"]
+    status = 404 if message == "Not found" else 500
+    body = {"name": "X", "status": status, "message": message}
+    sandbox.fail("conduit", "/database", status=status, body=body)
+    answer = await first("query ($id: ID!) { post(id: $id) { id } }", **nodes[0])
+    assert answer["data"] == {"post": None}
+    assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+
+
 async def test_a_read_is_repeated_once_after_a_reset(
     first: Caller, sandbox: Sandbox
 ) -> None:

@@ -59,6 +59,23 @@ async def test_a_dead_storage_is_told_apart_from_a_missing_file(
     assert sandbox.files.removeprefix("http://") not in response.text
 
 
+async def test_while_authentication_is_down_a_file_is_unavailable_not_forbidden(
+    first: Caller, sandbox: Sandbox
+) -> None:
+    """Then every token is refused in these words, and there is no renewal (recording
+    failures); the session must outlive it."""
+    path = await private_file(first)
+    refused = {"name": "X", "status": 403, "message": "File access is not public"}
+    starting = {"name": "NOT_FOUND", "status": 404, "message": "Not found"}
+    sandbox.fail("conduit", "/storage/file", status=403, body=refused)
+    sandbox.fail("conduit", "/authentication/renew", status=404, body=starting)
+    response = await first.http.get(path)
+    assert response.status_code == 503
+    assert response.json()["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+    sandbox.heal()
+    assert (await first.http.get(path)).status_code == 200
+
+
 async def private_file(caller: Caller) -> str:
     nodes = (await caller.data("{ files(first: 100) { nodes { name previewUrl } } }"))[
         "files"

@@ -25,8 +25,8 @@ from clients.errors import (
 from clients.http import Response
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "conduit"
-# Another API (admin), one that no client here speaks (graphql), and the storage
-# provider's own file server, told by status alone.
+# Another API (admin: tests/provision/), GraphQL (below), and the storage provider's own
+# file server, told by status alone.
 OTHERS = {"admin", "graphql", "graphql_aliases"}
 FILE_SERVER = ("/posts/", "/conduit/")
 
@@ -212,6 +212,69 @@ def test_a_token_is_refused_by_the_token_family_and_by_private_files(
     family = EXPECTED[response.status, key] is NotAuthenticatedError
     expected = (family and response.status == 401) or key == "File access is not public"
     assert failures.token_refused(response) == expected
+
+
+# What is wrong with one field of Conduit's GraphQL, which answers 200 itself.
+FIELD_ERRORS: dict[tuple[object, str], type[UpstreamError]] = {
+    (401, "No 'Authorization' header"): NotAuthenticatedError,
+    (404, "Document does not exist"): NotFoundError,
+    (404, "File does not exist"): NotFoundError,
+    (500, "Cannot read properties of undefined (reading 'operation')"): MISCONFIGURED,
+    (500, "Cannot read properties of undefined (reading 'toLowerCase')"): UpstreamError,
+    (500, "File access is not public"): PermissionDeniedError,
+    (500, "invalid input syntax for type uuid"): INPUT,
+}
+
+
+def graphql_answers(*, refused: bool) -> list[Any]:
+    """Those with errors in them; `refused` as a whole, or by field."""
+    found = []
+    for stem in ("graphql", "graphql_aliases"):
+        exchanges = json.loads((RECORDINGS / f"{stem}.json").read_text())["exchanges"]
+        for n, exchange in enumerate(exchanges):
+            got = exchange["response"]
+            if (got["status"] >= 300) == refused and "errors" in got["body"]:
+                name = f"{stem} {n}: {exchange['note']}"
+                found.append(
+                    pytest.param(as_response(exchange["request"], got), id=name)
+                )
+    return found
+
+
+@pytest.mark.parametrize("response", graphql_answers(refused=True))
+def test_a_recorded_refusal_of_graphql_is_an_answer_without_sense(
+    response: Response,
+) -> None:
+    """Not a module's: `lookups.py` takes it for a GraphQL that cannot be used."""
+    error = raised(response)
+    assert (type(error), error.status) == (UpstreamResponseError, 400)
+
+
+@pytest.mark.parametrize("response", graphql_answers(refused=False))
+def test_a_recorded_failure_of_a_field_is_the_exception_expected(
+    response: Response,
+) -> None:
+    failures.raise_for_failure(response)
+    errors = failures.field_errors(response)
+    assert errors
+    for error in errors:
+        (kind,) = (
+            kind
+            for (status, start), kind in FIELD_ERRORS.items()
+            if error.status == status and error.message.startswith(start)
+        )
+        assert type(failures.of_field(error, response)) is kind
+
+
+def test_every_expectation_of_a_field_is_about_a_recording() -> None:
+    seen = {
+        key
+        for (response,) in (each.values for each in graphql_answers(refused=False))
+        for error in failures.field_errors(response)
+        for key in FIELD_ERRORS
+        if error.status == key[0] and error.message.startswith(key[1])
+    }
+    assert seen == set(FIELD_ERRORS)
 
 
 def module(status: int, message: str, **more: str) -> Response:

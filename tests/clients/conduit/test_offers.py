@@ -210,6 +210,42 @@ async def test_the_first_page_of_files_begins_at_an_id_that_mongodb_takes(
     assert starts == ["ffffffff-ffff-ffff-ffff-ffffffffffff", "f" * 24]
 
 
+@pytest.mark.parametrize(
+    ("known", "own", "foreign"),
+    [(uuid(1), uuid(2), "5" * 24), ("5" * 24, "a" * 24, uuid(1))],
+)
+async def test_an_id_of_the_other_kind_of_database_does_not_spoil_a_batch(
+    upstream: Upstream,
+    conduit: ConduitClient,
+    offers: Offers,
+    known: str,
+    own: str,
+    foreign: str,
+) -> None:
+    upstream.script(answer(200, []))
+    offers.note_id(known)
+    offers.note_id("no id at all")
+    await conduit.posts.by_ids([foreign, own])
+    await conduit.users.by_ids([own, foreign])
+    asked = [dict(seen.query)["ids"] for seen in upstream.seen]
+    assert asked == [own, own]
+    assert await conduit.storage.by_ids([foreign]) == []
+    for call in (conduit.posts.get(foreign), conduit.storage.get(foreign)):
+        with pytest.raises(InvalidInputError):
+            await call
+    assert len(upstream.seen) == 2
+
+
+async def test_a_scope_that_graphql_does_not_know_says_nothing_about_graphql(
+    upstream: Upstream, conduit: ConduitClient, offers: Offers
+) -> None:
+    offers.note_absence("GetPostsByIds")
+    unknown = {"errors": [field_error("GRAPHQL_VALIDATION_FAILED", "Unknown argument")]}
+    upstream.script(answer(400, unknown), answer(200, post(1)))
+    assert len(await conduit.posts.by_ids([uuid(1)], scope="Team:1")) == 1
+    assert not offers.lacks("/graphql")
+
+
 async def test_a_malformed_id_is_refused_before_any_way(
     upstream: Upstream, conduit: ConduitClient, offers: Offers
 ) -> None:

@@ -111,6 +111,26 @@ async def test_a_signed_address_is_asked_for(
     assert upstream.only.target == f"/storage/getFileUrl/{ID}{query}"
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("with space & plus+.txt", "with%20space%20&%20plus+.txt"),
+        ("#1.png", "%231.png"),
+        ("what?.png", "what%3F.png"),
+        ("100%.png", "100%25.png"),
+        ("a%20b.png", "a%20b.png"),
+        ("f%C3%BCr.png", "f%C3%BCr.png"),
+    ],
+)
+async def test_a_name_that_the_local_provider_left_as_it_is_does_not_cut_its_address(
+    upstream: Upstream, conduit: ConduitClient, name: str, path: str
+) -> None:
+    query = "fileName=%23&expires=1795333361059&sig=1"
+    upstream.script(answer(200, {"result": f"http://localhost:3190/c/{name}?{query}"}))
+    url = await conduit.storage.signed_url(ID)
+    assert url == f"http://localhost:3190/c/{path}?{query}"
+
+
 @pytest.mark.parametrize("url", ["/c/a.png", "file:///etc/passwd", "", "http:///x"])
 async def test_an_address_that_is_none_is_a_misconfiguration_and_not_quoted(
     upstream: Upstream, conduit: ConduitClient, url: str

@@ -240,6 +240,12 @@ def test_only_columns_of_ours_are_named(body: object, field: str | None) -> None
     assert error.field == field
 
 
+def test_details_that_are_a_list_do_not_hide_the_code() -> None:
+    """PGRST201: which relation is meant is ambiguous."""
+    error = raised(refusal(300, {"code": "PGRST201", "details": [{"a": 1}]}))
+    assert (type(error), error.upstream_code) == (MISCONFIGURED, "PGRST201")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "unknown"),
     [
