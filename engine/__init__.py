@@ -13,6 +13,7 @@ from .batch import BATCH, Answers, batched
 from .engine import Engine
 from .executor import compiled_executor
 from .plan import Fallback, Plan
+from .reference import Reference
 
 __all__ = [
     "BATCH",
@@ -20,6 +21,7 @@ __all__ = [
     "Engine",
     "Fallback",
     "Plan",
+    "Reference",
     "attribute",
     "batched",
     "compiled_executor",

@@ -9,8 +9,7 @@ parsed anew is compiled anew. Documents have to be valid; the engine does not va
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -19,7 +18,6 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    execute,
     get_variable_values,
 )
 from graphql.execution.values import VariableValues
@@ -28,10 +26,10 @@ from .collect import Measure, NotCompiledError, condition_names
 from .compile import compile_operation
 from .info import LazyInfo, full_info
 from .plan import Counts, Fallback, Plan
+from .reference import Reference, Result
 from .run import Run
 from .strawberry_fields import strawberry_fields
 
-Result: TypeAlias = ExecutionResult | Awaitable[ExecutionResult]
 MAX_VARIANTS = 16  # of one operation, by the values of its conditional variables
 MAX_DEPTH = 60  # of nested selections; deeper ones need graphql-core's guard
 MAX_SIZE = 10_000  # selections, fragments written out: compiling takes as long
@@ -79,6 +77,7 @@ class Engine:
         self.schema = schema
         self.max_plans = max_plans
         self.counts = Counts()
+        self.reference = Reference(schema)
         self.strawberry = strawberry_fields(schema)
         self.info = LazyInfo if self.strawberry else full_info
         # The document is kept with it, so that its identity stays its own.
@@ -183,13 +182,13 @@ class Engine:
             )  # fmt: skip
             return run.execute()
         self.count(plan)
-        return execute(
-            self.schema,
+        return self.reference.execute(
             document,
             root_value,
             context_value,
             variable_values,
             operation_name,
+            operation_extensions,
         )
 
     def plan_for(

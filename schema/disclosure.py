@@ -1,7 +1,7 @@
 """What a stranger may learn of the schema: nothing, where introspection is off.
 
-An extension that `build.py` takes in the place of `ErrorCodes` when the schema is not
-to be revealed. Names in mistakes of validation spell the schema out as well as
+What `build.py` takes in the place of `errors.translate` when the schema is not to be
+revealed. Names in mistakes of validation spell the schema out as well as
 introspection does (tools guess names by the thousand and read which are refused, or
 suggested), so all of them become one sentence; what was wrong goes to our log under
 the request id. Elsewhere, as in the coercion of variables, only the suggestions are
@@ -10,14 +10,12 @@ cut off.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from graphql import ExecutionResult as CoreExecutionResult
 from graphql import GraphQLError
-from strawberry.types.execution import ExecutionResult
 
-from .errors import ErrorCode, ErrorCodes
+from .errors import ErrorCode, translate
 
 UNFIT: Final = "The document does not fit the schema."
 _SUGGESTION: Final = re.compile(r"\s*Did you mean .*?\?(?=\s|$)", re.DOTALL)
@@ -25,14 +23,11 @@ _SUGGESTION: Final = re.compile(r"\s*Did you mean .*?\?(?=\s|$)", re.DOTALL)
 log = logging.getLogger("mainstem.graph")
 
 
-class Discretion(ErrorCodes):
-    """Takes the schema's names out of what graphql-core says about a document."""
-
-    def apply(self, result: ExecutionResult | CoreExecutionResult) -> None:
-        """Rewrite the errors once they have their codes."""
-        super().apply(result)
-        if result.errors:
-            result.errors = _discreet(result.errors)
+def translate_discreetly(
+    errors: Iterable[Exception], *, request_id: str, refused: bool = False
+) -> list[GraphQLError]:
+    """`translate`, with the schema's names taken out of what graphql-core says."""
+    return _discreet(translate(errors, request_id=request_id, refused=refused))
 
 
 def without_suggestion(message: str) -> str:

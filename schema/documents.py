@@ -1,7 +1,8 @@
 """Documents: parsed, measured, validated and read once, then kept.
 
-An extension of the schema. Clients send the same few documents again and again; a
-bounded cache keeps what was learnt of each (never of a document that does not parse).
+Used by `build.py` for every operation. Clients send the same few documents again and
+again; a bounded cache keeps what was learnt of each (never of a document that does not
+parse).
 """
 
 import logging
@@ -24,6 +25,7 @@ from graphql import (
     validate,
 )
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from resolvers.context import RequestContext
 from resolvers.selection import Selection
@@ -52,7 +54,33 @@ class Prepared:
     document: DocumentNode
     mistakes: tuple[GraphQLError, ...]
     operations: Mapping[str | None, "Operation"]
+    types: Mapping[str | None, OperationType]
     passed: tuple[str, ...] = ()
+
+    def type_of(self, name: str | None) -> OperationType:
+        """Of the operation of that name, or the first. Known of invalid ones too.
+
+        Raises: CannotGetOperationTypeError.
+        """
+        if name is None and self.types:
+            return next(iter(self.types.values()))
+        if name not in self.types:
+            raise CannotGetOperationTypeError(name)
+        return self.types[name]
+
+    def operation(self, name: str | None) -> "Operation":
+        """The operation of a valid document.
+
+        Raises: GraphQLError when the name must choose and does not.
+        """
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name not in self.operations or (len(self.operations) > 1 and name is None):
+            raise GraphQLError(
+                "operationName must name one of the operations in the document.",
+                extensions={"code": "BAD_USER_INPUT"},
+            )
+        return self.operations[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +139,14 @@ def _prepare(
     passed += check("number of tokens", document.token_count, limits.tokens)
     passed += check_size(document, limits)
     mistakes = _without_repetitions(examine(schema, document))
+    types = {
+        node.name.value if node.name else None: node.operation
+        for node in reversed(document.definitions)
+        if isinstance(node, OperationDefinitionNode)
+    }
+    types = dict(reversed(types.items()))  # of two with one name the first counts
     if mistakes:
-        return Prepared(document, mistakes, {}, passed)
+        return Prepared(document, mistakes, {}, types, passed)
     page_size = limits.page_size.enforced
 
     def operation(node: OperationDefinitionNode) -> Operation:
@@ -128,7 +162,7 @@ def _prepare(
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)
     }
-    return Prepared(document, (), operations, passed)
+    return Prepared(document, (), operations, types, passed)
 
 
 def _without_repetitions(mistakes: list[GraphQLError]) -> tuple[GraphQLError, ...]:
@@ -151,15 +185,52 @@ def _parse(text: str, limits: Limits) -> DocumentNode:
         raise too_complex("The document is nested too deeply.") from error
 
 
-class PreparedDocuments(SchemaExtension):
-    """Puts what is known of the document where strawberry and resolvers look."""
+class Documents:
+    """Prepares documents of one schema, and admits their operations."""
 
-    def __init__(
-        self, prepare: Prepare, limits: Limits, prepare_trusted: Prepare
-    ) -> None:
-        self._prepare = prepare
-        self._prepare_trusted = prepare_trusted
+    def __init__(self, limits: Limits, *, reveals_schema: bool) -> None:
         self._limits = limits
+        self._prepare = document_cache(limits, reveals_schema=reveals_schema)
+        self._prepare_trusted = document_cache(UNLIMITED, reveals_schema=reveals_schema)
+
+    def prepare(
+        self, schema: GraphQLSchema, text: str, context: RequestContext
+    ) -> Prepared:
+        """What is known of a document.
+
+        Raises: GraphQLError for one that is refused before it is validated.
+        """
+        trusted = context.trusted_document
+        return (self._prepare_trusted if trusted else self._prepare)(schema, text)
+
+    async def admit(
+        self,
+        prepared: Prepared,
+        name: str | None,
+        variables: Mapping[str, object] | None,
+        context: RequestContext,
+    ) -> None:
+        """Tell the resolvers what is selected; refuse what costs too much.
+
+        Raises: GraphQLError for a choice among operations or a limit,
+        RateLimitedError for a budget that is used up.
+        """
+        operation = prepared.operation(name)
+        context.selection = operation.selection
+        context.only_reads = operation.only_reads
+        cost = operation.cost.of(variables)
+        limit = UNLIMITED.cost if context.trusted_document else self._limits.cost
+        for passed in prepared.passed + check("cost", cost, limit):
+            log.warning("limit in request %s: %s", context.scope.request_id, passed)
+        if context.charge is not None:
+            await context.charge(cost)
+
+
+class PreparedDocuments(SchemaExtension):
+    """Does for subscriptions, which strawberry runs, what `Graph.execute` does."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
         self._prepared: Prepared | None = None
         self._asked_name: str | None = None
 
@@ -171,10 +242,12 @@ class PreparedDocuments(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         """Raises: GraphQLError for a document that is refused before validation."""
         context = self.execution_context
-        prepare = self._prepare_trusted if self._trusted() else self._prepare
-        prepared = prepare(context.schema._schema, context.query or "")
-        context.graphql_document = prepared.document
-        self._prepared = prepared
+        self._prepared = self._documents.prepare(
+            context.schema._schema,
+            context.query or "",
+            cast("RequestContext", context.context),
+        )
+        context.graphql_document = self._prepared.document
         yield
 
     def on_validate(self) -> Iterator[None]:
@@ -184,31 +257,12 @@ class PreparedDocuments(SchemaExtension):
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
-        """Tell the resolvers what is selected; refuse what costs too much.
-
-        Raises: GraphQLError for a choice among operations or a limit,
-        RateLimitedError for a budget that is used up.
-        """
-        prepared = cast("Prepared", self._prepared)
-        if self._asked_name is None and len(prepared.operations) > 1:
-            raise GraphQLError(
-                "operationName must name one of the operations in the document.",
-                extensions={"code": "BAD_USER_INPUT"},
-            )
-        context = cast("RequestContext", self.execution_context.context)
-        name = self.execution_context.operation_name
-        operation = prepared.operations[name]
-        context.selection = operation.selection
-        context.only_reads = operation.only_reads
-        cost = operation.cost.of(self.execution_context.variables)
-        limit = UNLIMITED.cost if self._trusted() else self._limits.cost
-        passed = prepared.passed + check("cost", cost, limit)
-        for each in passed:
-            log.warning("limit in request %s: %s", context.scope.request_id, each)
-        if context.charge is not None:
-            await context.charge(cost)
+        """Raises: as `Documents.admit`."""
+        context = self.execution_context
+        await self._documents.admit(
+            cast("Prepared", self._prepared),
+            self._asked_name,
+            context.variables,
+            cast("RequestContext", context.context),
+        )
         yield
-
-    def _trusted(self) -> bool:
-        context = cast("RequestContext", self.execution_context.context)
-        return context.trusted_document

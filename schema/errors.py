@@ -1,4 +1,4 @@
-"""Failures as the client sees them: one table, one extension that applies it.
+"""Failures as the client sees them: one table, one function that applies it.
 
 A failure is raised where it arises and translated here, once. Its class is looked up by
 ancestry, so a new subclass has a code before anybody thinks of it; what is in no row is
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from graphql import ExecutionResult as CoreExecutionResult
 from graphql import FieldNode, GraphQLError, GraphQLSyntaxError
@@ -45,6 +45,14 @@ from resolvers.context import RequestContext
 MAX_EQUAL_ERRORS: Final = 100
 
 log = logging.getLogger("mainstem.graph")
+
+
+class Translate(Protocol):
+    """`translate`, or one that tells less."""
+
+    def __call__(
+        self, errors: Iterable[Exception], *, request_id: str, refused: bool = False
+    ) -> list[GraphQLError]: ...
 
 
 class ErrorCode(StrEnum):
@@ -141,93 +149,103 @@ def row_of(failure: BaseException) -> Row:
     return _INTERNAL
 
 
+def translate(
+    errors: Iterable[Exception], *, request_id: str, refused: bool = False
+) -> list[GraphQLError]:
+    """Errors as the client sees them; `refused` by validation, before execution."""
+    return _bounded([_coded(error, request_id, refused) for error in errors])
+
+
 class ErrorCodes(SchemaExtension):
-    """Applies the table to every error of an operation."""
+    """Translates what subscriptions answer; strawberry runs those."""
+
+    def __init__(self, translate: Translate = translate) -> None:
+        self._translate = translate
 
     def on_operation(self) -> Iterator[None]:
-        """Translate what the operation raised or answered with.
-
-        Strawberry raises a wrong operation type for the transport to answer (405).
-        """
+        """Translate what the operation raised, or was refused with."""
         try:
             yield
-        except InvalidOperationTypeError:
-            raise
         except Exception as failure:
-            raise self._coded(failure) from failure
+            raise self._translated([failure])[0] from failure
         result = self.execution_context.result
         if isinstance(result, ExecutionResult | CoreExecutionResult):
-            self.apply(result)
+            self._apply(result)
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
         """Translate one event of a subscription, before it is sent."""
         if isinstance(result, ExecutionResult):
-            self.apply(result)
+            self._apply(result)
             # It is done; `on_operation` must not do the last one again.
             self.execution_context.result = None
         yield
 
-    def apply(self, result: ExecutionResult | CoreExecutionResult) -> None:
-        """Put the errors of a result as the client sees them."""
+    def _apply(self, result: ExecutionResult | CoreExecutionResult) -> None:
         if result.errors:
             refused = isinstance(result, PreExecutionError)
-            coded = [self._coded(error, refused=refused) for error in result.errors]
-            result.errors = _bounded(coded)
+            result.errors = self._translated(result.errors, refused=refused)
 
-    def _coded(self, failure: Exception, *, refused: bool = False) -> GraphQLError:
-        if not isinstance(failure, GraphQLError):
-            failure = GraphQLError(str(failure), original_error=failure)
-        cause = _cause(failure)
-        if cause is not None:
-            return self._of_cause(failure, cause)
-        code = (failure.extensions or {}).get("code") or _code_of_graphql(
-            failure, refused
-        )
-        if code == ErrorCode.INTERNAL_SERVER_ERROR:
-            return self._of_cause(failure, failure)
-        return self._error(failure, failure.message, {"code": str(code)})
-
-    def _of_cause(self, error: GraphQLError, cause: Exception) -> GraphQLError:
-        row = row_of(cause)
-        message = row.message
-        extensions: dict[str, object] = {"code": str(row.code)}
-        if isinstance(cause, UpstreamError) and cause.service is not None:
-            extensions["service"] = cause.service
-        if isinstance(cause, RateLimitedError) and cause.retry_after_s is not None:
-            extensions["retryAfterS"] = cause.retry_after_s
-        if isinstance(cause, UpstreamError) and cause.outcome_unknown:
-            extensions["outcomeUnknown"] = True
-        if isinstance(cause, InvalidInputError):
-            message = cause.public_message
-            if cause.field is not None:
-                extensions["field"] = cause.field
-        if row.masked:
-            self._log(error, cause)
-        return self._error(error, message, extensions)
-
-    def _error(
-        self, error: GraphQLError, message: str, extensions: Mapping[str, object]
-    ) -> GraphQLError:
-        """A new error: the one in hand may be kept with its document, for others."""
+    def _translated(
+        self, errors: Iterable[Exception], *, refused: bool = False
+    ) -> list[GraphQLError]:
         context = cast("RequestContext", self.execution_context.context)
-        return GraphQLError(
-            message,
-            nodes=error.nodes,
-            source=error.source,
-            positions=error.positions,
-            path=error.path,
-            extensions={**extensions, "requestId": context.scope.request_id},
+        return self._translate(
+            errors, request_id=context.scope.request_id, refused=refused
         )
 
-    def _log(self, error: GraphQLError, cause: Exception) -> None:
-        context = cast("RequestContext", self.execution_context.context)
+
+def _coded(failure: Exception, request_id: str, refused: bool) -> GraphQLError:
+    if not isinstance(failure, GraphQLError):
+        failure = GraphQLError(str(failure), original_error=failure)
+    cause = _cause(failure)
+    if cause is not None:
+        return _of_cause(failure, cause, request_id)
+    code = (failure.extensions or {}).get("code") or _code_of_graphql(failure, refused)
+    if code == ErrorCode.INTERNAL_SERVER_ERROR:
+        return _of_cause(failure, failure, request_id)
+    return _error(failure, failure.message, {"code": str(code)}, request_id)
+
+
+def _of_cause(error: GraphQLError, cause: Exception, request_id: str) -> GraphQLError:
+    row = row_of(cause)
+    message = row.message
+    extensions: dict[str, object] = {"code": str(row.code)}
+    if isinstance(cause, UpstreamError) and cause.service is not None:
+        extensions["service"] = cause.service
+    if isinstance(cause, RateLimitedError) and cause.retry_after_s is not None:
+        extensions["retryAfterS"] = cause.retry_after_s
+    if isinstance(cause, UpstreamError) and cause.outcome_unknown:
+        extensions["outcomeUnknown"] = True
+    if isinstance(cause, InvalidInputError):
+        message = cause.public_message
+        if cause.field is not None:
+            extensions["field"] = cause.field
+    if row.masked:
         path = ".".join(str(key) for key in error.path or ())
         log.error(
             "field %s failed in request %s",
             path or "(none)",
-            context.scope.request_id,
+            request_id,
             exc_info=cause,
         )
+    return _error(error, message, extensions, request_id)
+
+
+def _error(
+    error: GraphQLError,
+    message: str,
+    extensions: Mapping[str, object],
+    request_id: str,
+) -> GraphQLError:
+    """A new error: the one in hand may be kept with its document, for others."""
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={**extensions, "requestId": request_id},
+    )
 
 
 def _cause(error: GraphQLError) -> Exception | None:

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
 
 from clients.conduit.storage import ConduitStorage
-from engine import compiled_executor
 from schema import build_schema
 from session.cookie import SessionCookie
 
@@ -82,7 +81,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
     schema = build_schema(
         protection.limits.document,
         reveals_schema=protection.reveals_schema,
-        executor=compiled_executor() if settings.engine == "compiled" else None,
+        engine=settings.engine,
     )
     routes: list[BaseRoute] = [
         Route("/graphql", _graphql(settings, schema)),

@@ -18,10 +18,7 @@ import strawberry
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
-from strawberry.schema.exceptions import (
-    CannotGetOperationTypeError,
-    InvalidOperationTypeError,
-)
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
@@ -209,10 +206,6 @@ class GraphQLEndpoint:
                     allowed_operation_types=allowed,
                     operation_extensions=request.extensions,
                 )
-        except CannotGetOperationTypeError:
-            raise _unresolved(
-                "The document must hold one operation, or operationName must name one."
-            ) from None
         except InvalidOperationTypeError:
             if allowed is READ_ONLY:
                 raise _only_queries_by_get() from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from clients.http import HTTPLimits, TransportName
+from schema.build import EngineName
 
 from .environment import EnvironmentReader, Mistake
 from .live_settings import LiveSettings, read_live
@@ -32,7 +33,6 @@ from .upstream_settings import (
 )
 
 Environment = Literal["development", "production"]
-Engine = Literal["compiled", "reference"]
 
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR")
 
@@ -78,7 +78,7 @@ class Settings:
     storage: StorageSettings
     uploads: UploadSettings
     session: SessionSettings
-    engine: Engine
+    engine: EngineName
     transport: TransportName
     limits: HTTPLimits
     ca_bundle: Path | None
@@ -111,7 +111,7 @@ class Settings:
             storage=read_storage(read, conduit.url),
             uploads=read_uploads(read),
             session=read_session(read, production=production),
-            engine=cast("Engine", read.choice("ENGINE", ("compiled", "reference"))),
+            engine=cast("EngineName", read.choice("ENGINE", ("compiled", "reference"))),
             transport=read_transport(read),
             limits=read_limits(read),
             ca_bundle=read_ca_bundle(read),

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 
-from engine import compiled_executor
 from schema import build_schema, schema
 from tests.resolvers.stubs import make_context
 
@@ -24,9 +23,8 @@ class Answer:
 
 @cache
 def compiled():
-    """The schema whose operations are executed by plans, and their executor."""
-    executor = compiled_executor()
-    return build_schema(executor=executor), executor
+    """The schema whose operations are executed by plans."""
+    return build_schema(engine="compiled")
 
 
 async def ask(

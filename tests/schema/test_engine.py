@@ -17,9 +17,9 @@ NAMED = sorted(
 
 @pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
 async def test_the_measured_queries_run_by_a_plan(path):
-    graph, executor = asking.compiled()
+    graph = asking.compiled()
     await asking.ask(make_world(posts=2), "{ __typename }", graph=graph)
-    counts = executor.engines[graph._schema].counts
+    counts = graph.run.counts
     before = counts.compiled, dict(counts.fallbacks)
     await asking.ask(
         make_world(posts=3, notes=3), path.read_text(), graph=graph, n=2, rows=2, ids=[]
@@ -28,9 +28,9 @@ async def test_the_measured_queries_run_by_a_plan(path):
 
 
 async def test_introspection_is_left_to_graphql_core():
-    graph, executor = asking.compiled()
+    graph = asking.compiled()
     answer = await asking.ask(
         make_world(), "{ __schema { queryType { name } } }", graph=graph
     )
     assert answer.data == {"__schema": {"queryType": {"name": "Query"}}}
-    assert executor.engines[graph._schema].counts.fallbacks["introspection"] >= 1
+    assert graph.run.counts.fallbacks["introspection"] >= 1
