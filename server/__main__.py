@@ -5,20 +5,27 @@ Exit codes: 0 well, 1 a failed check or start, 2 settings at fault.
 
 import argparse
 import asyncio
+import contextlib
+import resource
 import socket
 import sys
 from collections.abc import Sequence
 
-import uvicorn
-from uvicorn.supervisors.multiprocess import Multiprocess
-
 from .app import create_app, create_app_from_env
 from .check import run_check
 from .logs import configure_logging
-from .protocols import AbortingSocketProtocol, StreamingHTTPProtocol
+from .protocols import (
+    AbortingSocketProtocol,
+    ConnectionRules,
+    ServingConfig,
+    StreamingHTTPProtocol,
+)
 from .settings import Settings, SettingsError
+from .workers import ServingProcess, Supervisor
 
 BACKLOG = 2048
+# How long a worker may take to start, or to say that it lives, before it is replaced.
+WORKER_ANSWER_S = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,22 +53,24 @@ def serve(settings: Settings) -> int:
         where = f"{settings.listen.host}:{settings.listen.port}"
         print(f"Cannot listen on {where}: {error.strerror}", file=sys.stderr)
         return 1
+    _allow_many_connections()
     _announce(listening)
     config = _config(settings)
     if settings.listen.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
+        Supervisor(config, [listening]).run()
     else:
-        uvicorn.Server(config).run(sockets=[listening])
+        ServingProcess(config).run(sockets=[listening])
     return 0
 
 
-def _config(settings: Settings) -> uvicorn.Config:
-    several = settings.listen.workers > 1
+def _config(settings: Settings) -> ServingConfig:
+    listen = settings.listen
+    several = listen.workers > 1
     factory = f"{create_app_from_env.__module__}:{create_app_from_env.__name__}"
-    return uvicorn.Config(
+    config = ServingConfig(
         factory if several else create_app(settings),
         factory=several,
-        workers=settings.listen.workers,
+        workers=listen.workers,
         loop="uvloop",
         http=StreamingHTTPProtocol,
         ws=AbortingSocketProtocol,
@@ -74,8 +83,20 @@ def _config(settings: Settings) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # context.py reads X-Forwarded-For by its own rule
-        timeout_graceful_shutdown=int(settings.listen.shutdown_s),
+        timeout_keep_alive=int(listen.keepalive_s),
+        timeout_graceful_shutdown=int(listen.shutdown_s),
+        timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
+    config.rules = ConnectionRules(head_s=listen.head_s, leave_s=listen.leave_s)
+    return config
+
+
+def _allow_many_connections() -> None:
+    """As many descriptors as the system allows: the usual 1024 are soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -28,7 +28,7 @@ from .guard import GuardMiddleware
 from .health import LiveRoute, Readiness, ReadyRoute
 from .logs import configure_logging
 from .preview import PreviewRoute
-from .protocols import STOPPING
+from .protocols import LEAVING, STOPPING
 from .refusals import RefusalCode, RefusalError
 from .resources import open_resources
 from .security_headers import SecurityHeadersMiddleware
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_resources(settings, cookie) as resources:
             app.state.resources = resources
-            yield {STOPPING: resources.stopping}
+            yield {STOPPING: resources.stopping, LEAVING: resources.leaving}
 
     app = FastAPI(
         title="Mainstem",

@@ -1,6 +1,7 @@
 """`/health/live` and `/health/ready`, for the platform's probes.
 
-Live: this process answers. Ready: Redis, Flux and Conduit answer too. Readiness is
+Live: this process answers. Ready: Redis, Flux and Conduit answer too, and the process
+is not about to stop (`workers.py`). Readiness is
 looked up at most every ten seconds whatever the number of probes, because Conduit
 counts requests per address (flux.md §9, conduit.md §8). The answer names the part that
 fails, never its address.
@@ -25,6 +26,7 @@ PROBE_TIMEOUT_S: Final = 2.0
 
 Probe = Callable[[], Awaitable[None]]
 State = Literal["ok", "failed"]
+STOPPING: Final[Mapping[str, object]] = {"status": "stopping", "checks": {}}
 
 
 class Readiness:
@@ -34,13 +36,20 @@ class Readiness:
         self,
         probes: Mapping[str, Probe],
         *,
+        leaving: asyncio.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probes = probes
+        self._leaving = leaving
         self._clock = clock
         self._lock = asyncio.Lock()
         self._checks: dict[str, State] = {}
         self._checked_at: float | None = None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process takes leave: then nobody new should come."""
+        return self._leaving is not None and self._leaving.is_set()
 
     async def checks(self) -> dict[str, State]:
         """State by part. Probes that come together share one look."""
@@ -74,7 +83,11 @@ class ReadyRoute:
         self._readiness_of = readiness_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        checks = await self._readiness_of(scope).checks()
+        readiness = self._readiness_of(scope)
+        if readiness.leaving:
+            await _answer(scope, receive, send, 503, STOPPING)
+            return
+        checks = await readiness.checks()
         well = all(state == "ok" for state in checks.values())
         body = {"status": "ok" if well else "failed", "checks": checks}
         await _answer(scope, receive, send, 200 if well else 503, body)

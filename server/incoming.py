@@ -8,6 +8,7 @@ with it instead of with what the resolver made of it.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from starlette.types import Message, Receive, Send
 
@@ -16,32 +17,49 @@ from resolvers.upload_rules import IncomingFile
 
 from .refusals import RefusalCode, RefusalError, bad_request
 
+# Slower than any line; who sends less holds an upload's place and means harm.
+LEAST_BYTES_PER_S: Final = 1024
+
 
 async def body_pieces(
     receive: Receive, silence_s: float
 ) -> AsyncGenerator[bytes, None]:
     """The body, in the pieces it comes in, as fast as they are taken.
 
-    Raises: RefusalError 408 for a silent client, 400 for one that is gone, and what
-    the guard raises.
+    Raises: RefusalError 408 for a client that is silent for `silence_s`, or sends less
+    than `LEAST_BYTES_PER_S` meanwhile, 400 for one that is gone, and what the guard
+    raises.
     """
-    more = True
+    clock = asyncio.get_running_loop().time
+    waited_s, came, more = 0.0, 0, True
     while more:
+        started = clock()
         try:
             async with asyncio.timeout(silence_s):
                 message = await receive()
         except TimeoutError:
-            raise RefusalError(
-                408,
-                RefusalCode.REQUEST_TIMEOUT,
-                "The body did not arrive in time.",
-                headers={"connection": "close"},
-            ) from None
+            raise _too_slow() from None
+        # The time that the taker of the pieces needs is not the sender's.
+        waited_s += clock() - started
+        came += len(message.get("body", b""))
+        if waited_s > silence_s:
+            if came < LEAST_BYTES_PER_S * waited_s:
+                raise _too_slow()
+            waited_s, came = 0.0, 0
         if message["type"] == "http.disconnect":
             raise bad_request("The body broke off.")
         more = message.get("more_body", False)
         if piece := message.get("body", b""):
             yield piece
+
+
+def _too_slow() -> RefusalError:
+    return RefusalError(
+        408,
+        RefusalCode.REQUEST_TIMEOUT,
+        "The body did not arrive in time.",
+        headers={"connection": "close"},
+    )
 
 
 class ArrivingFile(IncomingFile):

@@ -1,28 +1,155 @@
-"""uvicorn's protocols, with the two things that live connections need of them.
+"""uvicorn's protocols, with what it leaves out: bounds in time, and a farewell.
 
-Named in `__main__.py`; made by uvicorn for every connection. Relies on uvicorn handing
-the lifespan's state to each protocol as `app_state`.
+Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
+a client that connects and says nothing, says its headers a byte at a time, or does not
+read what it is sent. Relies on uvicorn handing the lifespan's state to each protocol as
+`app_state`, its own settings as `config`, and on its `cycle`, the request under way.
 """
 
 import asyncio
+from dataclasses import dataclass
+from typing import Final
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 
-# The lifespan's state holds an asyncio.Event under this name.
-STOPPING = "stopping"
+# Names of events in the lifespan's state: streams end; nobody new should come.
+STOPPING: Final = "stopping"
+LEAVING: Final = "leaving"
+
+# A client that has been sent more than a buffer takes at least so much in `SLOW_S`.
+SLOW_S: Final = 20.0
+SLOW_BYTES: Final = 20 * 1024
+
+# A connection without a request may still ask, when nobody listens any more: what it
+# asks may be on the way, and closing would lose it unread.
+LAST_QUESTION_S: Final = 0.5
+
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRules:
+    """`head_s`: for the headers of a request; `leave_s`: see `SHUTDOWN_DELAY_S`."""
+
+    head_s: float = 10.0
+    leave_s: float = 0.0
+
+
+class ServingConfig(uvicorn.Config):
+    """uvicorn's settings and ours; handed to every worker process and protocol."""
+
+    rules = ConnectionRules()
 
 
 class StreamingHTTPProtocol(HttpToolsProtocol):
-    """Tells the streams that the server stops; uvicorn waits for them to end."""
+    """A connection that is bounded in time, and told when the server stops."""
+
+    config: ServingConfig
+    _head_timer: asyncio.TimerHandle | None = None
+    _reader_timer: asyncio.TimerHandle | None = None
+    _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is None:
+            if self._in_head:
+                self._expect_head()
+        elif not self._in_head and self.cycle is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head = False
+        if self._is_leaving() and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_timers()  # sockets have bounds of their own
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size() > 0:
+            self.transport.abort()  # closing would wait for the client to read
+        super().timeout_keep_alive_handler()
+
+    def leave(self) -> None:
+        """Answers say from now on that the connection closes after them."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        super().shutdown()
+        """End after the answer under way, or soon if there is none. LEAVING is set."""
+        self.leave()
+        # None before the first request, whatever uvicorn's annotation says.
+        idle = getattr(self.cycle, "response_complete", True)
+        if idle and not self._in_head:
+            self._unset_keepalive_if_required()
+            self._stop_timers()
+            self._expect_head(LAST_QUESTION_S)
         stopping = self.app_state.get(STOPPING)
         if isinstance(stopping, asyncio.Event):
             stopping.set()
+
+    def _is_leaving(self) -> bool:
+        leaving = self.app_state.get(LEAVING)
+        return isinstance(leaving, asyncio.Event) and leaving.is_set()
+
+    def _expect_head(self, within_s: float | None = None) -> None:
+        if within_s is None:
+            within_s = self.config.rules.head_s
+        self._head_timer = self.loop.call_later(within_s, self._end_slow_head)
+
+    def _end_slow_head(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+    def _watch_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(SLOW_S, self._judge_reader, left)
+
+    def _judge_reader(self, before: int) -> None:
+        """While writing is paused nothing is added, so the buffer shows the pace."""
+        if self.transport.get_write_buffer_size() > before - SLOW_BYTES:
+            self.transport.abort()
+        else:
+            self._watch_reader()
+
+    def _stop_timers(self) -> None:
+        for timer in (self._head_timer, self._reader_timer):
+            if timer is not None:
+                timer.cancel()
+        self._head_timer = self._reader_timer = None
 
 
 class AbortingSocketProtocol(WebSocketsSansIOProtocol):

@@ -63,6 +63,8 @@ class Resources:
     uploads_under_way: UnderWay
     # Set when the server begins to stop; streams that would not end by themselves end.
     stopping: asyncio.Event
+    # Set before that: readiness fails, so that nobody new is sent here.
+    leaving: asyncio.Event
 
 
 @asynccontextmanager
@@ -99,6 +101,7 @@ async def open_resources(
         stack.push_async_callback(uploads.drain, CLEAN_UP_S)
         documents = Documents(settings.protection.documents)
         await stack.enter_async_context(documents.watched())
+        leaving = asyncio.Event()
         budget = _cost_budget(settings)
         if budget is not None:
             stack.push_async_callback(budget.redis.aclose)
@@ -114,7 +117,7 @@ async def open_resources(
             keeper=keeper,
             flux_tokens=flux_tokens(settings.session.flux_tokens),
             sessions=sessions,
-            readiness=Readiness(probes(vault, flux, conduit)),
+            readiness=Readiness(probes(vault, flux, conduit), leaving=leaving),
             documents=documents,
             cost_budget=budget,
             changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
@@ -122,6 +125,7 @@ async def open_resources(
             slots=SessionSlots(settings.live.per_session),
             uploads_under_way=uploads,
             stopping=asyncio.Event(),
+            leaving=leaving,
         )
 
 

@@ -34,6 +34,7 @@ from .upstream_settings import (
 
 Environment = Literal["development", "production"]
 
+PRODUCTION_LEAVE_S = 5.0
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR")
 
 
@@ -50,6 +51,9 @@ class ListenSettings:
     host: str
     port: int
     workers: int
+    head_s: float
+    keepalive_s: float
+    leave_s: float
     shutdown_s: float
 
 
@@ -102,7 +106,7 @@ class Settings:
                 read.choice("GRAPHIQL", ("auto", "on", "off"))
             ],
             deadline_s=read.seconds("REQUEST_DEADLINE_S", most=300),
-            listen=_listen(read),
+            listen=_listen(read, production=production),
             guard=_guard(read),
             protection=read_protection(read, production=production),
             live=read_live(read),
@@ -121,12 +125,23 @@ class Settings:
         return settings
 
 
-def _listen(read: EnvironmentReader) -> ListenSettings:
+def _listen(read: EnvironmentReader, *, production: bool) -> ListenSettings:
     return ListenSettings(
         host=read.required("HOST"),
         port=read.integer("PORT", least=0, most=65535),
         workers=read.integer("WORKERS", least=1, most=64),
+        head_s=read.seconds("HEAD_TIMEOUT_S", most=600),
+        keepalive_s=read.seconds("KEEPALIVE_TIMEOUT_S", most=3600),
+        leave_s=_leave_s(read, production=production),
         shutdown_s=read.seconds("SHUTDOWN_TIMEOUT_S", most=600),
+    )
+
+
+def _leave_s(read: EnvironmentReader, *, production: bool) -> float:
+    fixed = {"auto": PRODUCTION_LEAVE_S if production else 0.0, "0": 0.0}
+    given = read.text("SHUTDOWN_DELAY_S") or ""
+    return (
+        fixed[given] if given in fixed else read.seconds("SHUTDOWN_DELAY_S", most=120)
     )
 
 

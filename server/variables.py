@@ -51,6 +51,28 @@ VARIABLES: tuple[Variable, ...] = (
         example="2",
     ),
     Variable(
+        name="HEAD_TIMEOUT_S",
+        default="10",
+        meaning="How long a connection may take to send the headers of a request, in "
+        "seconds, from its start or from their first byte; then it is closed.",
+        example="10",
+    ),
+    Variable(
+        name="KEEPALIVE_TIMEOUT_S",
+        default="75",
+        meaning="How long a connection is kept that has been answered and asks nothing "
+        "more, in seconds. Above the idle time-out of the proxy in front.",
+        example="75",
+    ),
+    Variable(
+        name="SHUTDOWN_DELAY_S",
+        default="auto",
+        meaning="How long after SIGTERM new connections are still taken, in seconds, "
+        "while readiness fails and answers close their connections. `auto`: 5 in "
+        "production, 0 in development.",
+        example="5",
+    ),
+    Variable(
         name="SHUTDOWN_TIMEOUT_S",
         default="20",
         meaning="How long requests in flight may finish after SIGTERM, in seconds.",
@@ -109,7 +131,8 @@ VARIABLES: tuple[Variable, ...] = (
         name="BODY_TIMEOUT_S",
         default="10",
         meaning="How long a request body may take to arrive, in seconds; then 408. "
-        "Of an upload it is the longest silence.",
+        "Of an upload it is the longest silence, and the span in which at least 1 KiB "
+        "a second must come.",
         example="10",
     ),
     Variable(

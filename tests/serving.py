@@ -18,10 +18,12 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def served(
+    app: ASGIApp, config: uvicorn.Config | None = None
+) -> AsyncIterator[str]:
     """Serve on a free port; gives the address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
+    config = config or uvicorn.Config(
         app, lifespan="off", log_config=None, timeout_graceful_shutdown=1
     )
     server = _Server(config)

@@ -1,0 +1,131 @@
+"""The server process, and the supervisor of several: start, reload, leave, end.
+
+Used by `__main__.py`. uvicorn's own, with what a deployment needs besides: a process
+that stops says so before it refuses anybody, and no worker outlives its supervisor.
+
+On SIGTERM a process is first `leaving`: readiness fails and every answer says
+`Connection: close`, while new connections are still taken (`SHUTDOWN_DELAY_S`). Then it
+listens no more, requests in flight finish, sockets and streams are told, and it ends.
+"""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from uvicorn.supervisors import multiprocess
+
+from .protocols import LEAVING, ServingConfig, StreamingHTTPProtocol
+
+# Beyond what requests may take: uploads that are given up clean up behind themselves.
+CLEAN_UP_S: Final = 15.0
+
+log = logging.getLogger("mainstem.workers")
+
+
+class ServingProcess(uvicorn.Server):
+    """One process that serves."""
+
+    config: ServingConfig
+
+    def __init__(self, config: ServingConfig) -> None:
+        super().__init__(config)
+        self._hurried = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second signal, or Ctrl-C, leaves the delay out."""
+        self._hurried = self.should_exit or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._take_leave()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGHUP ends a process without a supervisor as SIGTERM does."""
+        alone = multiprocessing.parent_process() is None
+        with super().capture_signals():
+            previous = signal.signal(
+                signal.SIGHUP, self.handle_exit if alone else signal.SIG_IGN
+            )
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, previous)
+
+    async def _take_leave(self) -> None:
+        leaving = self.lifespan.state.get(LEAVING)
+        if isinstance(leaving, asyncio.Event):
+            leaving.set()
+        for connection in self.server_state.connections:
+            if isinstance(connection, StreamingHTTPProtocol):
+                connection.leave()
+        ends_at = time.monotonic() + self.config.rules.leave_s
+        # A signal's handler cannot wake the loop, so it is looked for.
+        while time.monotonic() < ends_at and not self._hurried:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+class Worker(multiprocess.Process):
+    """A process under a supervisor; it ends when the supervisor is gone."""
+
+    config: ServingConfig
+
+    @property
+    def server(self) -> ServingProcess:
+        if not isinstance(self._server, ServingProcess):
+            self._server = ServingProcess(self.config)
+        return self._server
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        super().target(sockets)
+
+
+class Supervisor(multiprocess.Multiprocess):
+    """Keeps as many workers as it was told; a dead one is replaced within a second.
+
+    SIGHUP replaces all, one after the other, each by one that already serves.
+    """
+
+    config: ServingConfig
+
+    def __init__(self, config: ServingConfig, sockets: list[socket.socket]) -> None:
+        # uvicorn makes its workers by this name, and has no other way to say which.
+        multiprocess.Process = Worker  # type: ignore[misc]
+        super().__init__(config, sockets)
+
+    def terminate_all(self) -> None:
+        """Workers listen for as long as they want to, and nobody after them."""
+        super().terminate_all()
+        for listening in self.sockets:
+            listening.close()
+
+    def join_all(self) -> None:
+        """Wait for the workers, and end by force who takes longer than it may."""
+        allowed_s = float(self.config.timeout_graceful_shutdown or 0)
+        allowed_s += self.config.rules.leave_s + CLEAN_UP_S
+        ends_at = time.monotonic() + allowed_s
+        for worker in self.processes:
+            worker.process.join(max(0.0, ends_at - time.monotonic()))
+            if worker.process.is_alive():
+                log.error("worker %s does not end and is killed", worker.pid)
+                worker.process.kill()
+                worker.process.join()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

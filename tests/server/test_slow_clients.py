@@ -1,0 +1,146 @@
+"""Clients that are slow on purpose: each is cut off by a time-out of its own."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+import pytest
+import uvicorn
+from serving import served
+from starlette.types import Receive, Scope, Send
+
+from server import protocols
+from server.protocols import ConnectionRules, ServingConfig, StreamingHTTPProtocol
+
+BOUND_S = 0.6
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: a\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers `ok` once it has the whole body."""
+    while (await receive()).get("more_body", False):
+        pass
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def config_of(app: object, rules: ConnectionRules) -> ServingConfig:
+    config = ServingConfig(
+        app,  # type: ignore[arg-type]
+        http=StreamingHTTPProtocol,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=1,
+        timeout_graceful_shutdown=1,
+    )
+    config.rules = rules
+    return config
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = config_of(app, ConnectionRules(head_s=BOUND_S))
+    async with served(app, config=config) as url:
+        yield int(url.rsplit(":", 1)[1])
+
+
+Talk = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+async def silent(writer: asyncio.StreamWriter) -> None:
+    """Connects, and that is all."""
+
+
+async def half_a_head(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+
+
+async def a_byte_at_a_time(writer: asyncio.StreamWriter) -> None:
+    for byte in HEAD * 2:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+async def a_second_head_that_stops(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + HEAD)
+
+
+async def asks_once(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("talk", "told", "within_s"),
+    [
+        (silent, b"", BOUND_S),
+        (half_a_head, b"408", BOUND_S),
+        (a_byte_at_a_time, b"408", BOUND_S),
+        (a_second_head_that_stops, b"408", BOUND_S),
+        (asks_once, b"200", 1.0),
+    ],
+)
+async def test_it_is_cut_off_and_told_why_if_it_said_anything(
+    port: int, talk: Talk, told: bytes, within_s: float
+) -> None:
+    """Tried without `_expect_head` in `connection_made`: nobody is ever cut off."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    started = time.monotonic()
+    talking = asyncio.ensure_future(talk(writer))
+    async with asyncio.timeout(10):
+        heard = await reader.read()
+    elapsed = time.monotonic() - started
+    talking.cancel()
+    writer.close()
+    assert told in heard
+    assert within_s * 0.9 <= elapsed < within_s + 2
+
+
+async def test_a_request_in_time_is_answered_however_often(port: int) -> None:
+    """The bound is for each head, not for the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(5):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(2) == b"ok"
+        await asyncio.sleep(BOUND_S / 3)
+    writer.close()
+
+
+async def test_who_does_not_read_its_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tried without `_watch_reader`: the application waits for ever."""
+    monkeypatch.setattr(protocols, "SLOW_S", 0.3)
+    ended = asyncio.Event()
+
+    async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(400):
+            body = bytes(65_536)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        ended.set()
+
+    config = config_of(flood, ConnectionRules())
+    async with served(flood, config=config) as url:
+        line = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+        line.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            await ended.wait()  # what is sent to nobody goes nowhere
+        with line:
+            assert (
+                sum(map(len, iter(partial(line.recv, 1_000_000), b""))) < 400 * 65_536
+            )
+
+
+def test_the_protocol_still_stands_on_what_uvicorn_calls() -> None:
+    """Its hooks are no public interface: a new uvicorn must have them all."""
+    for name in (
+        "on_message_begin",
+        "on_headers_complete",
+        "timeout_keep_alive_handler",
+    ):
+        assert hasattr(uvicorn.protocols.http.httptools_impl.HttpToolsProtocol, name)
