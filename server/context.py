@@ -8,7 +8,6 @@ import asyncio
 from functools import partial
 from ipaddress import ip_address
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from clients.conduit.client import ConduitClient
@@ -21,6 +20,7 @@ from session.login_limits import network
 from session.session import Session
 
 from .cookies import session_of
+from .head import head_of
 from .resources import Resources
 from .settings import Settings
 from .storage_address import admit
@@ -81,8 +81,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         checks_ownership=settings.conduit.checks_ownership,
         storage_authorization=settings.conduit.storage_authorization,
         scope=call_scope,
-        user_agent=Headers(scope=scope).get("user-agent", "")[:USER_AGENT_LIMIT]
-        or None,
+        user_agent=head_of(scope).get("user-agent")[:USER_AGENT_LIMIT] or None,
         client_address=address,
         changes=resources.changes,
         uploads=_upload_rules(settings),
@@ -137,7 +136,7 @@ def client_address(scope: Scope, trusted_hops: int) -> str | None:
     peer = scope["client"][0] if scope.get("client") else None
     if trusted_hops == 0:
         return peer
-    forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
+    forwarded = ",".join(head_of(scope).all("x-forwarded-for"))
     addresses = [part.strip() for part in forwarded.split(",") if part.strip()]
     if len(addresses) < trusted_hops:
         return peer

@@ -6,14 +6,14 @@ session changed; each cookie in a header of its own. A bearer value takes the pl
 all cookies: with `Authorization: Bearer` the cookie is not even looked at.
 """
 
-from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from session.cookie import SessionCookie
 from session.session import Session
 
 from .guard import is_bearer
+from .head import Head, RawHeaders, answer_of, head_of
 
 _KEY = "session"
 
@@ -21,24 +21,28 @@ _KEY = "session"
 class LateSession:
     """The session of one request; `read` unseals it at its first call."""
 
-    def __init__(self, cookie: SessionCookie, headers: Headers) -> None:
+    def __init__(self, cookie: SessionCookie, head: Head) -> None:
         self._cookie = cookie
-        self._headers = headers
+        self._head = head
         self._session: Session | None = None
 
     def read(self) -> Session:
         if self._session is None:
-            if is_bearer(self._headers):
-                value = self._headers["authorization"].partition(" ")[2].strip()
+            if is_bearer(self._head):
+                value = self._head.get("authorization").partition(" ")[2].strip()
                 self._session = self._cookie.read_bearer(value)
             else:
-                cookies = cookie_parser("; ".join(self._headers.getlist("cookie")))
+                cookies = cookie_parser("; ".join(self._head.all("cookie")))
                 self._session = self._cookie.read(cookies)
         return self._session
 
-    def set_cookie_values(self) -> list[str]:
+    def finish(self, headers: RawHeaders) -> None:
         """One for each header; none when the session was not asked for or changed."""
-        return [] if self._session is None else self._cookie.write(self._session)
+        if self._session is not None:
+            headers += [
+                (b"set-cookie", value.encode("latin-1"))
+                for value in self._cookie.write(self._session)
+            ]
 
 
 class SessionCookieMiddleware:
@@ -50,19 +54,11 @@ class SessionCookieMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        late = LateSession(self._cookie, Headers(scope=scope))
+        late = LateSession(self._cookie, head_of(scope))
         scope["state"][_KEY] = late
-
-        async def send_with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cookies = [
-                    (b"set-cookie", value.encode("latin-1"))
-                    for value in late.set_cookie_values()
-                ]
-                message = {**message, "headers": [*message["headers"], *cookies]}
-            await send(message)
-
-        await self._app(scope, receive, send_with_cookies)
+        answer = answer_of(scope, send)
+        answer.finish_with(late.finish)
+        await self._app(scope, receive, answer.send)
 
 
 def session_of(scope: Scope) -> Session:

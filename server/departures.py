@@ -6,50 +6,75 @@ matters to the next request.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
 
 from starlette.types import Receive
+
+# An operation that is done sooner needs no watching, and most are: the watch costs a
+# task, a timer a fortieth of that.
+PATIENCE_S: Final = 0.05
 
 
 class ClientGoneError(Exception):
     """Nobody waits for the answer."""
 
 
-@asynccontextmanager
-async def while_present(
-    receive: Receive | None,
-    *,
-    may_stop: Callable[[], bool],
-    abandon: Callable[[], None],
-) -> AsyncIterator[None]:
-    """Run the block, and cancel it when the client goes and `may_stop` says yes.
+class WhilePresent:
+    """Runs its block, and cancels it when the client goes and `may_stop` says yes.
 
-    Raises: ClientGoneError.
+    `async with` raises ClientGoneError then. Without `receive` nobody is watched.
     """
-    if receive is None:
-        yield
-        return
-    running = asyncio.current_task()
-    gone = False
 
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
+    def __init__(
+        self,
+        receive: Receive | None,
+        *,
+        may_stop: Callable[[], bool],
+        abandon: Callable[[], None],
+    ) -> None:
+        self._receive = receive
+        self._may_stop = may_stop
+        self._abandon = abandon
+        self._gone = False
+        self._watching: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._receive is not None:
+            running = asyncio.current_task()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(PATIENCE_S, self._begin, running)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        if self._gone and isinstance(error, asyncio.CancelledError):
+            running = asyncio.current_task()
+            if running is None or running.uncancel():
+                return  # it is the server that stops
+            raise ClientGoneError from None
+
+    def _begin(self, running: asyncio.Task[None] | None) -> None:
+        self._watching = asyncio.create_task(self._watch(running))
+
+    async def _watch(self, running: asyncio.Task[None] | None) -> None:
+        receive = self._receive
+        while receive is not None and (await receive())["type"] != "http.disconnect":
             pass
-        if running is not None and may_stop():
-            gone = True
-            abandon()
+        if running is not None and self._may_stop():
+            self._gone = True
+            self._abandon()
             running.cancel()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not gone or running is None or running.uncancel():
-            raise  # it is the server that stops
-        raise ClientGoneError from None
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching

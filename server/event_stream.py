@@ -14,7 +14,6 @@ from contextlib import aclosing
 from typing import Final
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
@@ -28,6 +27,7 @@ from .cookies import session_of
 from .graphql import loggable, read_body
 from .graphql_request import GraphQLRequest, from_body, from_query_string
 from .guard import carries_cookie, is_simple, preflight_required
+from .head import head_of
 from .live import events_of, live_context, open_session
 from .live_settings import LiveSettings
 from .media_types import negotiate
@@ -69,10 +69,10 @@ class EventStreamEndpoint:
 
     async def _request(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         """Raises: RefusalError."""
-        headers = Headers(scope=scope)
+        head = head_of(scope)
         if scope["method"] not in ("GET", "POST"):
             raise method_not_allowed("GET", "POST")
-        if negotiate(",".join(headers.getlist("accept")), [EVENT_STREAM]) is None:
+        if negotiate(",".join(head.all("accept")), [EVENT_STREAM]) is None:
             raise RefusalError(
                 406,
                 RefusalCode.NOT_ACCEPTABLE,
@@ -80,10 +80,10 @@ class EventStreamEndpoint:
             )
         if scope["method"] == "POST":
             body = await read_body(scope, receive, self._body_s)
-            return from_body(headers.get("content-type", ""), body)
+            return from_body(head.get("content-type"), body)
         # An EventSource can send no header, but browsers say whose page it is on.
-        own_page = headers.get("sec-fetch-site") == "same-origin"
-        sent_unasked = is_simple(headers) and carries_cookie(headers, self._cookie_name)
+        own_page = head.get("sec-fetch-site") == "same-origin"
+        sent_unasked = is_simple(head) and carries_cookie(head, self._cookie_name)
         if sent_unasked and not own_page:
             raise preflight_required()
         return from_query_string(scope["query_string"])

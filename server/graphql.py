@@ -15,7 +15,6 @@ from typing import Final
 
 import orjson
 import strawberry
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.schema.exceptions import InvalidOperationTypeError
@@ -25,7 +24,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import RequestContext
 
 from .context import resources_of
-from .departures import ClientGoneError, while_present
+from .departures import ClientGoneError, WhilePresent
 from .graphql_request import GraphQLRequest, from_body, from_query_string
 from .guard import (
     carries_cookie,
@@ -33,6 +32,7 @@ from .guard import (
     is_simple,
     preflight_required,
 )
+from .head import Head, head_of
 from .in_flight import InFlight
 from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
@@ -43,6 +43,9 @@ from .trace import trace_of
 
 READ_ONLY: Final = frozenset({OperationType.QUERY})
 ANY_OPERATION: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
+_CONTENT_TYPES: Final = {
+    each: f"{each}; charset=utf-8".encode() for each in (JSON, GRAPHQL_RESPONSE)
+}
 _NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]{0,99}")
 
 log = logging.getLogger("mainstem.limits")
@@ -80,16 +83,16 @@ class GraphQLEndpoint:
         self._status_profile = status_profile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        head = head_of(scope)
         method = scope["method"]
         if method not in ("GET", "HEAD", "POST"):
             raise method_not_allowed("GET", "POST")
-        media_type = self._media_type(scope, headers)
+        media_type = self._media_type(scope, head)
         if media_type == HTML and self._page is not None:
             await self._page(scope, receive, send)
-        elif method == "POST" and is_multipart(headers):
+        elif method == "POST" and is_multipart(head):
             request, file = await read_upload(
-                headers,
+                head,
                 receive,
                 max_operations_bytes=self._max_operations_bytes,
                 silence_s=self._body_s,
@@ -99,7 +102,7 @@ class GraphQLEndpoint:
             )
         elif method == "POST":
             body = await read_body(scope, receive, self._body_s)
-            request = from_body(headers.get("content-type", ""), body)
+            request = from_body(head.get("content-type"), body)
             await self._answer(
                 scope, send, request, media_type, ANY_OPERATION, receive=receive
             )
@@ -107,18 +110,18 @@ class GraphQLEndpoint:
             request = from_query_string(scope["query_string"])
             # A link on another site is a GET with the cookie: harmless, since a GET
             # changes nothing, but not even the work is done for it.
-            if is_simple(headers) and carries_cookie(headers, self._cookie_name):
+            if is_simple(head) and carries_cookie(head, self._cookie_name):
                 raise preflight_required()
             await self._answer(
                 scope, send, request, media_type, READ_ONLY, receive=receive
             )
 
-    def _media_type(self, scope: Scope, headers: Headers) -> str:
+    def _media_type(self, scope: Scope, head: Head) -> str:
         offered = [JSON, GRAPHQL_RESPONSE]
         if self._page is not None and scope["method"] != "POST":
             offered.append(HTML)
         # Several Accept headers count as one with commas (RFC 9110, section 5.2).
-        accept = ",".join(headers.getlist("accept"))
+        accept = ",".join(head.all("accept"))
         media_type = negotiate(accept, offered)
         if media_type is None:
             raise RefusalError(
@@ -156,12 +159,12 @@ class GraphQLEndpoint:
         await send_whole(
             send,
             status_of(payload, codes, media_type, self._status_profile),
-            {
-                "content-type": f"{media_type}; charset=utf-8",
-                "content-length": str(len(body)),
-                "cache-control": "no-store",
-                "vary": "Accept",
-            },
+            [
+                (b"content-type", _CONTENT_TYPES[media_type]),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", b"no-store"),
+                (b"vary", b"Accept"),
+            ],
             b"" if scope["method"] == "HEAD" else body,
         )
 
@@ -193,7 +196,7 @@ class GraphQLEndpoint:
         context = self._context_of(scope)
         context.trusted_document = request.trusted
         try:
-            async with while_present(
+            async with WhilePresent(
                 receive,
                 may_stop=lambda: context.only_reads,
                 abandon=context.scope.abandon,

@@ -11,12 +11,11 @@ It is also where a `RefusalError` raised further in becomes the answer.
 """
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .head import Finish, Head, RawHeaders, answer_of, head_of
 from .refusals import RefusalCode, RefusalError, send_refusal, send_whole
 from .settings import GuardSettings
 
@@ -71,68 +70,72 @@ class GuardMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        allowed = is_allowed(origin, headers, self._settings.cors_origins)
-        answer = _GuardedAnswer(send, origin if allowed else None)
+        head = head_of(scope)
+        origin = head.find("origin")
+        allowed = is_allowed(origin, head, self._settings.cors_origins)
+        answer = answer_of(scope, send)
+        answer.finish_with(_opens_to(origin) if origin and allowed else _vary_by_origin)
         try:
-            if origin and "access-control-request-method" in headers:
+            if origin and "access-control-request-method" in head:
                 await _answer_preflight(scope, answer.send, allowed=allowed)
                 return
             if scope["method"] not in SAFE_METHODS:
-                self._check_unsafe(headers, allowed=allowed)
-            body = _BoundedBody(receive, headers, self._largest_body(scope, headers))
+                self._check_unsafe(head, allowed=allowed)
+            body = _BoundedBody(receive, head, self._largest_body(scope, head))
             await self._app(scope, body.receive, answer.send)
         except RefusalError as refusal:
             if answer.started:
                 raise
             await send_refusal(scope, answer.send, refusal)
 
-    def _largest_body(self, scope: Scope, headers: Headers) -> int:
+    def _largest_body(self, scope: Scope, head: Head) -> int:
         most = self._settings.max_body_bytes
-        uploads = scope["method"] == "PUT" or is_multipart(headers)
+        uploads = scope["method"] == "PUT" or is_multipart(head)
         return most + self._upload_bytes if uploads else most
 
-    def _check_unsafe(self, headers: Headers, *, allowed: bool) -> None:
+    def _check_unsafe(self, head: Head, *, allowed: bool) -> None:
         if not allowed:
             raise RefusalError(
                 403,
                 RefusalCode.ORIGIN_NOT_ALLOWED,
                 "This origin may not call this server.",
             )
-        if is_simple(headers) and carries_cookie(headers, self._cookie_name):
+        if is_simple(head) and carries_cookie(head, self._cookie_name):
             raise preflight_required()
 
 
-class _GuardedAnswer:
-    """Adds the CORS headers for an allowed origin."""
+def _vary_by_origin(headers: RawHeaders) -> None:
+    """Caches must not hand one origin's answer to another."""
+    for index, (name, value) in enumerate(headers):
+        if name == b"vary":
+            headers[index] = (name, value + b", Origin")
+            return
+    headers.append((b"vary", b"Origin"))
 
-    def __init__(self, send: Send, origin: str | None) -> None:
-        self._send = send
-        self._origin = origin
-        self.started = False
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = MutableHeaders(raw=list(message["headers"]))
-            headers.add_vary_header("Origin")
-            if self._origin is not None:
-                headers["access-control-allow-origin"] = self._origin
-                headers["access-control-allow-credentials"] = "true"
-                headers["access-control-expose-headers"] = ", ".join(EXPOSED_HEADERS)
-            message = {**message, "headers": headers.raw}
-        await self._send(message)
+def _opens_to(origin: str) -> Finish:
+    """Lets the pages of an origin read the answer."""
+    added = [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
+    ]
+
+    def finish(headers: RawHeaders) -> None:
+        _vary_by_origin(headers)
+        headers += added
+
+    return finish
 
 
 class _BoundedBody:
     """Hands the body on in pieces, refusing it once it is too large or too slow."""
 
-    def __init__(self, receive: Receive, headers: Headers, limit: int) -> None:
+    def __init__(self, receive: Receive, head: Head, limit: int) -> None:
         self._receive = receive
         self._limit = limit
         self._seen = 0
-        declared = headers.get("content-length", "")
+        declared = head.get("content-length")
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
 
@@ -187,36 +190,36 @@ async def _answer_preflight(scope: Scope, send: Send, *, allowed: bool) -> None:
     )
 
 
-def is_allowed(
-    origin: str | None, headers: Headers, cors_origins: frozenset[str]
-) -> bool:
+def is_allowed(origin: str | None, head: Head, cors_origins: frozenset[str]) -> bool:
     """No origin: not a browser's page, which has nobody's cookie to abuse."""
     if origin is None or origin in cors_origins:
         return True
     # The scheme is not compared: behind a TLS proxy this server does not know it.
-    return origin.partition("://")[2].lower() == headers.get("host", "").lower()
+    return origin.partition("://")[2].lower() == head.get("host").lower()
 
 
-def is_simple(headers: Headers) -> bool:
+def is_simple(head: Head) -> bool:
     """Could a page of another site have sent this without a preflight?"""
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type in SIMPLE_TYPES and not _any_present(headers, PREFLIGHT_HEADERS)
+    media_type = head.get("content-type").partition(";")[0].strip().lower()
+    return media_type in SIMPLE_TYPES and not any(
+        name in head for name in PREFLIGHT_HEADERS
+    )
 
 
-def carries_cookie(headers: Headers, cookie_name: str) -> bool:
+def carries_cookie(head: Head, cookie_name: str) -> bool:
     """True if the session cookie would count: it is there and no bearer is."""
     # A proxy that speaks HTTP/2 may hand on one cookie a header.
-    sent = "; ".join(headers.getlist("cookie"))
-    return cookie_name in sent and not is_bearer(headers)
+    sent = "; ".join(head.all("cookie"))
+    return cookie_name in sent and not is_bearer(head)
 
 
-def is_multipart(headers: Headers) -> bool:
-    media_type = headers.get("content-type", "").partition(";")[0]
+def is_multipart(head: Head) -> bool:
+    media_type = head.get("content-type").partition(";")[0]
     return media_type.strip().lower() == "multipart/form-data"
 
 
-def is_bearer(headers: Headers) -> bool:
-    return headers.get("authorization", "").partition(" ")[0].lower() == "bearer"
+def is_bearer(head: Head) -> bool:
+    return head.get("authorization").partition(" ")[0].lower() == "bearer"
 
 
 def preflight_required() -> RefusalError:
@@ -226,7 +229,3 @@ def preflight_required() -> RefusalError:
         "A request with the session cookie needs Content-Type: application/json or "
         f"the header {PREFLIGHT_HEADERS[0]}: 1.",
     )
-
-
-def _any_present(headers: Headers, names: Iterable[str]) -> bool:
-    return any(name in headers for name in names)

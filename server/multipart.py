@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from .graphql_request import JSON_TYPE, GraphQLRequest, from_body
+from .head import Head
 from .incoming import ArrivingFile, body_pieces
 from .refusals import RefusalCode, RefusalError, bad_request
 
@@ -29,10 +29,10 @@ MAX_DEPTH: Final = 16
 
 
 async def read_upload(
-    headers: Headers, receive: Receive, *, max_operations_bytes: int, silence_s: float
+    head: Head, receive: Receive, *, max_operations_bytes: int, silence_s: float
 ) -> tuple[GraphQLRequest, ArrivingFile]:
     """The request, and its file on its way. Raises: RefusalError 400, 408, 413."""
-    parts = _Parts(headers, body_pieces(receive, silence_s))
+    parts = _Parts(head, body_pieces(receive, silence_s))
     operations = await _text(parts, "operations", max_operations_bytes)
     request = from_body(JSON_TYPE, operations)
     key, path = _file_of(await _text(parts, "map", MAX_MAP_BYTES))
@@ -167,8 +167,8 @@ class _Head:
 class _Parts:
     """The parts of a body, one after the other; python-multipart does the reading."""
 
-    def __init__(self, headers: Headers, body: AsyncGenerator[bytes, None]) -> None:
-        _, options = parse_options_header(headers.get("content-type", ""))
+    def __init__(self, head: Head, body: AsyncGenerator[bytes, None]) -> None:
+        _, options = parse_options_header(head.get("content-type"))
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise bad_request("The multipart body has no boundary.")
@@ -177,7 +177,7 @@ class _Parts:
         self._read_bytes = 0
         self._events: list[_Event] = []
         self._head = _Head()
-        length = headers.get("content-length", "")
+        length = head.get("content-length")
         # Clients end the body by a line end, as RFC 2046 shows it, with few exceptions.
         self.content_end = (
             int(length) - len(boundary) - len(b"\r\n----\r\n")

@@ -93,12 +93,19 @@ async def send_refusal(scope: Scope, send: Send, refusal: RefusalError) -> None:
 
 
 async def send_whole(
-    send: Send, status: int, headers: Mapping[str, str], body: bytes
+    send: Send,
+    status: int,
+    headers: Mapping[str, str] | list[tuple[bytes, bytes]],
+    body: bytes,
 ) -> None:
     """One complete answer."""
-    raw = [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-    ]
+    raw = (
+        headers
+        if isinstance(headers, list)
+        else [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+        ]
+    )
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

@@ -8,8 +8,9 @@ them.
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .head import RawHeaders, answer_of
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "x-content-type-options": "nosniff",
@@ -26,22 +27,19 @@ TRANSPORT_SECURITY: Final = {"strict-transport-security": "max-age=31536000"}
 class SecurityHeadersMiddleware:
     def __init__(self, app: ASGIApp, *, production: bool) -> None:
         self._app = app
-        self._headers = {
-            **SECURITY_HEADERS,
-            **(TRANSPORT_SECURITY if production else {}),
-        }
+        headers = {**SECURITY_HEADERS, **(TRANSPORT_SECURITY if production else {})}
+        self._headers = [
+            (name.encode(), value.encode()) for name, value in headers.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        answer = answer_of(scope, send)
+        answer.finish_with(self._finish)
+        await self._app(scope, receive, answer.send)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=list(message["headers"]))
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                message = {**message, "headers": headers.raw}
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+    def _finish(self, headers: RawHeaders) -> None:
+        present = {name for name, _ in headers}
+        headers += [each for each in self._headers if each[0] not in present]

@@ -10,11 +10,11 @@ import re
 import time
 import uuid
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.http import CallRecord
 
+from .head import Answer, Head, answer_of, head_of
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .trace import RequestTrace, current_request_id, start_trace
 
@@ -33,15 +33,17 @@ class TelemetryMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = start_trace(scope, request_id_of(Headers(scope=scope)))
+        trace = start_trace(scope, request_id_of(head_of(scope)))
         context_token = current_request_id.set(trace.request_id)
-        answer = _Answer(send, trace.request_id)
+        id_header = (REQUEST_ID_HEADER.encode(), trace.request_id.encode())
+        answer = answer_of(scope, send)
+        answer.finish_with(lambda headers: headers.append(id_header))
         started = time.perf_counter()
         try:
             await self._app(scope, receive, answer.send)
         except Exception:
             log.exception("unexpected failure")
-            if answer.status is not None:
+            if answer.started:
                 raise  # the head is out: only cutting the connection tells the client
             await send_refusal(
                 scope,
@@ -55,32 +57,14 @@ class TelemetryMiddleware:
             current_request_id.reset(context_token)
 
 
-class _Answer:
-    """Watches the answer go out and puts the request id on it."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._header = (REQUEST_ID_HEADER.encode(), request_id.encode())
-        self.status: int | None = None
-        self.sent_bytes = 0
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message = {**message, "headers": [*message["headers"], self._header]}
-        elif message["type"] == "http.response.body":
-            self.sent_bytes += len(message.get("body", b""))
-        await self._send(message)
-
-
-def request_id_of(headers: Headers) -> str:
+def request_id_of(head: Head) -> str:
     """The caller's id when it is short and plain, so traces join; else a new one."""
-    given = headers.get(REQUEST_ID_HEADER, "")
+    given = head.get(REQUEST_ID_HEADER)
     return given if _SOUND_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _log_request(
-    scope: Scope, trace: RequestTrace, answer: _Answer, duration_s: float
+    scope: Scope, trace: RequestTrace, answer: Answer, duration_s: float
 ) -> None:
     path: str = scope["path"]
     level = logging.DEBUG if path.startswith(_HEALTH_PREFIX) else logging.INFO

@@ -32,5 +32,5 @@ def trace_of(scope: Scope) -> RequestTrace:
 
 def start_trace(scope: Scope, request_id: str) -> RequestTrace:
     trace = RequestTrace(request_id)
-    scope["state"] = {**scope.get("state", {}), _KEY: trace}
+    scope.setdefault("state", {})[_KEY] = trace
     return trace

@@ -4,7 +4,6 @@ One connection is one session (`socket_connection.py`). A page of a foreign orig
 not get that far: the cookie comes with it, and no preflight asks first.
 """
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
@@ -12,6 +11,7 @@ from session.cookie import SessionCookie
 
 from .cookies import LateSession
 from .guard import is_allowed
+from .head import head_of
 from .live_settings import LiveSettings
 from .settings import GuardSettings
 from .socket_connection import (
@@ -41,9 +41,9 @@ class SocketEndpoint:
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        head = head_of(scope)
         await receive()  # websocket.connect
-        if not is_allowed(headers.get("origin"), headers, self._guard.cors_origins):
+        if not is_allowed(head.find("origin"), head, self._guard.cors_origins):
             await send({"type": "websocket.close"})  # before the accept: a 403
             return
         if SUBPROTOCOL not in scope["subprotocols"]:
@@ -51,8 +51,8 @@ class SocketEndpoint:
             reason = f"Speak {SUBPROTOCOL}."
             await send(close_message(SUBPROTOCOL_NOT_ACCEPTABLE, reason))
             return
-        start_trace(scope, request_id_of(headers))
-        late = LateSession(self._cookie, headers)
+        start_trace(scope, request_id_of(head))
+        late = LateSession(self._cookie, head)
         connection = SocketConnection(
             scope, receive, send, self._schema, self._cookie, late, self._live
         )

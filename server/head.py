@@ -1,0 +1,99 @@
+"""The headers of a request, read once for all who ask, and those of its answer.
+
+`head_of` is used instead of starlette's `Headers` wherever every request passes: that
+one looks through the raw list at each question. `Answer` stands in for a `send` of
+each middleware's own: what they add to an answer they add through one.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from starlette.types import Message, Scope, Send
+
+RawHeaders = list[tuple[bytes, bytes]]
+Finish = Callable[[RawHeaders], None]
+
+_HEAD: Final = "head"
+_ANSWER: Final = "answer"
+
+
+class Head:
+    """Names are asked for in lower case; of a header sent twice the first counts."""
+
+    __slots__ = ("_first", "_raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = list(raw)
+        self._first: dict[str, str] = {}
+        for name, value in reversed(self._raw):
+            self._first[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first
+
+    def get(self, name: str, default: str = "") -> str:
+        """The value, or `default`."""
+        return self._first.get(name, default)
+
+    def find(self, name: str) -> str | None:
+        """The value, or None."""
+        return self._first.get(name)
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header that may be sent more than once."""
+        if name not in self._first:
+            return []
+        return [
+            value.decode("latin-1")
+            for key, value in self._raw
+            if key.decode("latin-1").lower() == name
+        ]
+
+
+def head_of(scope: Scope) -> Head:
+    """The head of this request, read at the first call."""
+    state = scope.setdefault("state", {})
+    head: Head | None = state.get(_HEAD)
+    if head is None:
+        head = state[_HEAD] = Head(scope["headers"])
+    return head
+
+
+class Answer:
+    """What goes out: its status, its size, and who has a header to add."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._finishes: list[Finish] = []
+        self.status: int | None = None
+        self.sent_bytes = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether the head is out."""
+        return self.status is not None
+
+    def finish_with(self, finish: Finish) -> None:
+        """Call `finish` with the headers before they go out; the last named first."""
+        self._finishes.append(finish)
+
+    async def send(self, message: Message) -> None:
+        """An ASGI `send`."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message["headers"])
+            for finish in reversed(self._finishes):
+                finish(headers)
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self.sent_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+
+def answer_of(scope: Scope, send: Send) -> Answer:
+    """The answer of this request. It is made by the outermost who asks for it."""
+    state = scope.setdefault("state", {})
+    answer: Answer | None = state.get(_ANSWER)
+    if answer is None:
+        answer = state[_ANSWER] = Answer(send)
+    return answer
