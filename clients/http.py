@@ -1,9 +1,10 @@
 """The one port to the network: every call to an upstream passes here.
 
 `UpstreamHTTP` (one per upstream and process, made by `server/app.py`) adds what every
-call needs: the deadline, one retry of a read whose connection broke, one repetition
-with a new token, a bound on the answer's size, a record per call. It knows no
-upstream; what an answer means is read in `clients/<upstream>/failures.py`.
+call needs: the deadline, one repetition of a read that failed for the moment (after a
+pause of random length, out of a budget), one repetition with a new token, a bound on
+the answer's size, a record per call. It knows no upstream; what an answer means is read
+in `clients/<upstream>/failures.py`.
 
 Beneath it stands a `Transport` (`transport.py`), which owns the connections. The
 types of what goes in and out (`exchange.py`) are to be imported from here.
@@ -13,6 +14,7 @@ Failures: flux.md §5 (keep-alive of 5 s, unknown outcome), conduit.md §8, §9.
 
 import asyncio
 import contextlib
+import random
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -58,10 +60,16 @@ T = TypeVar("T")
 NO_HEADERS: Final[Mapping[str, str]] = {}
 NO_CONTEXT: Final = contextlib.nullcontext()
 READS: Final = frozenset({"GET", "HEAD"})
+# What a restarting upstream or the proxy before it says (flux.md §6: retryable).
+MOMENTARY: Final = frozenset({502, 503})
+# With a longer target a 502 means its length and comes again (flux.md §13.1).
+LONGEST_REPEATED_TARGET: Final = 3000
+# Whoever failed together must not come back together.
+LONGEST_PAUSE_S: Final = 0.1
 
 
 class _Call(msgspec.Struct, frozen=True):
-    """One call of a client; it may go over the wire up to three times."""
+    """One call of a client; it may go over the wire a few times."""
 
     outgoing: Outgoing
     operation: str
@@ -141,9 +149,10 @@ class UpstreamHTTP:
     ) -> Response:
         """Send and read the whole answer, whatever its status.
 
-        `target` is the encoded path and query. A call is repeated once when its
-        connection broke and it is a GET, a HEAD or said to be `idempotent`, and once
-        when its token was refused and `auth` has a new one.
+        `target` is the encoded path and query. A GET, a HEAD or what is said to be
+        `idempotent` is repeated once when its connection broke and once when the
+        answer was 502 or 503, and any call once when its token was refused and `auth`
+        has a new one.
 
         Raises: UpstreamUnavailableError, UpstreamTimeoutError (both with
         `outcome_unknown` for writes), UpstreamMisconfiguredError (TLS),
@@ -237,9 +246,15 @@ class UpstreamHTTP:
 
     async def _deliver(self, call: _Call) -> Response:
         self._retries.deposit()
+        ends_at = self._end(call.scope)
         interruptible = call.scope.reading() if call.repeatable else NO_CONTEXT
         with interruptible:
-            return await self._repeating(call, self._exchange, self._end(call.scope))
+            response = await self._repeating(call, self._exchange, ends_at)
+            if not _is_momentary(call, response):
+                return response
+            if not await self._may_repeat(call, ends_at):
+                return response
+            return await self._repeating(call, self._exchange, ends_at)
 
     async def _repeating(
         self,
@@ -252,12 +267,22 @@ class UpstreamHTTP:
             try:
                 return await attempt(call, ends_at)
             except TransportError as error:
-                broken = error.trouble in ("connect", "lost")
-                if not (call.repeatable and broken and self._retries.take()):
+                if error.trouble not in ("connect", "lost"):
+                    raise
+                if not await self._may_repeat(call, ends_at):
                     raise
                 return await attempt(call, ends_at)
         except TransportError as error:
             raise self._failure(call, error) from error
+
+    async def _may_repeat(self, call: _Call, ends_at: float) -> bool:
+        """True, after a pause of random length, if the call may go out again."""
+        pause_s = random.uniform(0, LONGEST_PAUSE_S)  # noqa: S311 - no secret
+        in_time = asyncio.get_running_loop().time() + pause_s < ends_at
+        if not (call.repeatable and in_time and self._retries.take()):
+            return False
+        await asyncio.sleep(pause_s)
+        return True
 
     async def _exchange(self, call: _Call, ends_at: float) -> Response:
         """One attempt with its whole body, recorded."""
@@ -341,3 +366,11 @@ class UpstreamHTTP:
             service=self.service,
             operation=call.operation,
         )
+
+
+def _is_momentary(call: _Call, response: Response) -> bool:
+    """Not if the upstream names a time to wait, or if the length may be at fault."""
+    if response.status not in MOMENTARY:
+        return False
+    waits = response.headers.get("retry-after", "0") != "0"
+    return not waits and len(call.outgoing.url) < LONGEST_REPEATED_TARGET

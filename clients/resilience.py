@@ -160,7 +160,7 @@ class _Gate:
         if self.failures < self.limits.failures:
             return
         if _now() < self.next_probe_at:
-            raise TransportError("connect", "the circuit is open", sent=False)
+            raise TransportError("circuit", "the circuit is open", sent=False)
         # By the clock and not one after the other: a probe may itself hang.
         self.next_probe_at = _now() + self.limits.probe_every_s
 

@@ -1,7 +1,7 @@
 """Connections to an upstream: what a transport must offer, whichever library it uses.
 
 `UpstreamHTTP` (`http.py`) is the only caller; `transports.py` makes the chosen one.
-Whatever the library below, the same six troubles come out of it, so that a second
+Whatever the library below, the same troubles come out of it, so that a second
 transport needs no second reading. `tests/clients/test_transports.py` and `test_http.py`
 are the contract: they run over each.
 
@@ -33,7 +33,9 @@ class HTTPLimits:
     max_response_bytes: int = 8 * 1024 * 1024
 
 
-Trouble = Literal["connect", "lost", "timeout", "malformed", "oversize", "untrusted"]
+Trouble = Literal[
+    "connect", "lost", "timeout", "malformed", "oversize", "untrusted", "circuit"
+]
 
 
 class TransportError(Exception):
@@ -41,7 +43,8 @@ class TransportError(Exception):
 
     connect: no connection; lost: the connection broke; timeout: connect, read, write,
     whole or pool; malformed: not HTTP; oversize: more than was allowed; untrusted: TLS
-    verification failed. The message never holds an address: it may be a permission.
+    verification failed; circuit: not tried (`resilience.py`). The message never holds
+    an address: it may be a permission.
     """
 
     def __init__(self, trouble: Trouble, message: str, *, sent: bool) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from clients_harness import (
     LIMITS,
+    Script,
     Seen,
     Tokens,
     Upstream,
@@ -27,6 +28,7 @@ from clients.errors import (
     UpstreamUnavailableError,
 )
 from clients.http import (
+    LONGEST_PAUSE_S,
     CallScope,
     Response,
     TransportName,
@@ -138,6 +140,54 @@ async def test_a_read_is_repeated_once_when_its_connection_breaks(
     upstream.script(breaks, answer(200, [1]))  # type: ignore[arg-type]
     assert (await get(upstream.http(), scope)).json() == [1]
     assert len(upstream.seen) == len(scope.calls) == 2
+
+
+@pytest.mark.parametrize("status", [502, 503])
+async def test_a_read_is_repeated_once_when_the_upstream_is_away_for_a_moment(
+    upstream: Upstream, scope: CallScope, status: int
+) -> None:
+    upstream.script(answer(status, {}, {"Retry-After": "0"}), answer(200, [1]))
+    assert (await get(upstream.http(), scope)).json() == [1]
+    upstream.script(answer(status))
+    assert (await get(upstream.http(), scope)).status == status
+    assert len(upstream.seen) == len(scope.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "answered"),
+    [
+        ("GET", "/things", answer(500)),
+        ("GET", "/things", answer(504)),
+        ("GET", "/things", answer(503, {}, {"Retry-After": "2"})),
+        ("GET", "/things?ids=" + "x" * 3000, answer(502)),
+        ("PATCH", "/things", answer(502)),
+        ("POST", "/things", answer(503)),
+    ],
+)
+async def test_what_is_a_write_or_will_not_pass_in_a_moment_is_not_repeated(
+    upstream: Upstream, scope: CallScope, method: str, target: str, answered: Script
+) -> None:
+    upstream.script(answered)
+    await upstream.http().send(method, target, operation="things", scope=scope)
+    assert len(upstream.seen) == 1
+
+
+async def test_repetitions_come_after_pauses_of_random_length_and_have_a_budget(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    times: list[float] = []
+
+    async def noting(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        times.append(asyncio.get_running_loop().time())
+        return await answer(503)(seen, writer)
+
+    upstream.script(noting)
+    http = upstream.http()
+    await asyncio.gather(*(get(http, scope) for _ in range(30)))
+    assert len(times) == 30 + 10
+    pauses = [time - times[29] for time in times[30:]]
+    assert max(pauses) - min(pauses) > LONGEST_PAUSE_S / 4
+    assert max(pauses) < LONGEST_PAUSE_S + 0.5
 
 
 async def test_a_read_is_repeated_when_its_body_breaks_off(

@@ -68,7 +68,7 @@ async def test_a_few_failures_in_a_row_open_the_circuit(failure: Any) -> None:
     transport = ResilientTransport(upstream, LIMITS)
     for _ in range(3):
         assert await ask(transport) == failure
-    assert await ask(transport) == "connect, not sent"
+    assert await ask(transport) == "circuit, not sent"
     assert upstream.calls == 3
 
 
@@ -104,8 +104,8 @@ async def test_one_probe_at_a_time_finds_the_return() -> None:
     await asyncio.sleep(0.11)
     assert [await ask(transport) for _ in range(3)] == [
         "timeout",
-        "connect, not sent",
-        "connect, not sent",
+        "circuit, not sent",
+        "circuit, not sent",
     ]
     upstream.outcome = 200
     await asyncio.sleep(0.11)
@@ -133,7 +133,7 @@ async def test_classes_of_calls_fail_apart() -> None:
     for _ in range(4):
         await ask(transport, WRITE)
     upstream.outcome = 200
-    assert await ask(transport, WRITE) == "connect, not sent"
+    assert await ask(transport, WRITE) == "circuit, not sent"
     assert await ask(transport, READ) == 200
     assert await ask(transport, SIGN_IN) == 200
 
