@@ -37,5 +37,10 @@ def search(value: str | None, *, field: str) -> str | None:
     return storable(value, field=field, longest=MAX_SEARCH_LENGTH)
 
 
+def scope(value: str) -> str:
+    """What row-level authorization is asked about. Raises: InvalidInputError."""
+    return storable(value, field="scope", longest=MAX_SEARCH_LENGTH)
+
+
 def _has_surrogate(value: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in value)

@@ -17,7 +17,7 @@ from .ids import upstream_id
 from .note_pages import NoteList
 from .outcomes import look_up
 from .paging import Cursors, Page, PageRequest, keyset_page, rowless_page
-from .retries import checked_key
+from .retries import checked_key, other_input
 
 # What tells whether a stored note is the one that was to be written.
 _COMPARED: Final = frozenset({"body", "post_id", "updated_at"})
@@ -169,9 +169,7 @@ async def _written_note(
     note = await _stored_note(context, note_id)
     untouched = note.updated_at in (None, note.created_at)
     if untouched and (note.body, note.post_id) != (body, post_id):
-        raise inputs.refused(
-            "idempotencyKey", "This key was used before, with another input."
-        )
+        raise other_input()
     return note
 
 

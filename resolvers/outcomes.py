@@ -6,7 +6,8 @@ or may still be (flux.md §5): it is never repeated blindly and never guessed ab
 looked up. What cannot be found out is told as unknown.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from clients.errors import (
@@ -44,3 +45,19 @@ async def look_up(failure: UpstreamError, read: Callable[[], Awaitable[T]]) -> T
         return None
     except UpstreamError:
         raise failure from None
+
+
+async def to_the_end(
+    work: Coroutine[object, object, T] | asyncio.Future[T],
+) -> T:
+    """Run `work` to its end; a cancellation that comes meanwhile waits for it."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    return task.result()

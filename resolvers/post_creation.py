@@ -16,6 +16,7 @@ from clients.conduit.records import ConduitPost
 from clients.errors import UpstreamError, UpstreamMisconfiguredError
 
 from .outcomes import look_up
+from .retries import Creation
 
 # Marks: nobody can look; the author had no post.
 BLIND: Final = "-"
@@ -25,8 +26,8 @@ LOOKED_THROUGH: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostCreation:
-    """A `retries.Creation`: the author is the viewer, everything has been checked."""
+class PostCreation(Creation[ConduitPost]):
+    """The author is the viewer, everything has been checked."""
 
     conduit: ConduitClient
     author_id: str

@@ -36,7 +36,7 @@ def get_post(
     key = upstream_id("Post", post_id)
     if scope is None:
         return context.loaders.posts.load(key)
-    return context.loaders.posts_in(_scope(scope)).load(key)
+    return context.loaders.posts_in(inputs.scope(scope)).load(key)
 
 
 def get_posts_of_notes(
@@ -64,7 +64,7 @@ def conditions(
     return PostConditions(
         author_id=author_id and upstream_id("User", author_id, field="authorId"),
         title_contains=inputs.search(title_contains, field="titleContains"),
-        scope=None if scope is None else _scope(scope),
+        scope=None if scope is None else inputs.scope(scope),
     )
 
 
@@ -90,7 +90,7 @@ async def create_post(
         author_id=viewer_id,
         title=_title(title),
         body=_body(body),
-        scope=None if scope is None else _scope(scope),
+        scope=None if scope is None else inputs.scope(scope),
         cover_file_id=await _readable_file_id(context, cover_file_id),
     )
     if key is None:
@@ -178,10 +178,6 @@ async def _checked_changes(
         cover = await _readable_file_id(context, changes["cover_file_id"])
         checked["cover_file_id"] = cover
     return checked
-
-
-def _scope(scope: str) -> str:
-    return inputs.storable(scope, field="scope", longest=inputs.MAX_SEARCH_LENGTH)
 
 
 def _title(title: str | None) -> str:

@@ -16,6 +16,7 @@ from .connections import After, Connection, First, connection, page_request, pag
 from .costs import Cost
 from .datetimes import DateTime
 from .fields import column, field, mutation, relation
+from .idempotency import idempotency_key
 from .info import Info
 from .node import Node, global_id_of
 from .problems import Conflict, Forbidden, InvalidInput, NotFound
@@ -116,6 +117,12 @@ class UploadFileInput:
     is_public: bool | None = strawberry.field(
         default=False, description="Whether anybody may read it, signed in or not."
     )
+    scope: str | None = strawberry.field(
+        default=None,
+        description="Whose it is to be where the storage guards files, e.g. Team:<id>; "
+        "the viewer's when left out.",
+    )
+    idempotency_key: str | None = idempotency_key()
 
 
 @strawberry.type(description="The file is stored.")
@@ -166,6 +173,8 @@ class FileMutation:
             name=input.name,
             folder=input.folder,
             is_public=bool(input.is_public),
+            scope=input.scope,
+            idempotency_key=input.idempotency_key,
         )
         return UploadFileSuccess(file=File.from_conduit(record))
 

@@ -36,6 +36,7 @@ DRAIN_S = 1.0
 ALLOWED_HEADERS = (
     "authorization",
     "content-type",
+    "idempotency-key",
     "if-none-match",
     "if-range",
     "range",

@@ -52,6 +52,8 @@ class RefusalError(Exception):
         self.code = str(code)
         self.message = message
         self.headers = dict(headers or {})
+        # Of a write that may have been carried out all the same (docs/errors.md).
+        self.outcome_unknown = False
 
 
 def bad_request(message: str) -> RefusalError:
@@ -69,7 +71,12 @@ def method_not_allowed(*allowed: str) -> RefusalError:
 
 def error_of(scope: Scope, refusal: RefusalError) -> dict[str, object]:
     """The refusal in the shape of a GraphQL error."""
-    extensions = {"code": refusal.code, "requestId": trace_of(scope).request_id}
+    extensions: dict[str, object] = {
+        "code": refusal.code,
+        "requestId": trace_of(scope).request_id,
+    }
+    if refusal.outcome_unknown:
+        extensions["outcomeUnknown"] = True
     return {"message": refusal.message, "extensions": extensions}
 
 

@@ -1,9 +1,11 @@
-"""`PUT /files?name=…&folder=…&isPublic=true`: a big file, plainly streamed.
+"""`PUT /files?name=…&folder=…&isPublic=true&scope=…`: a big file, plainly streamed.
 
 The same upload as the mutation uploadFile, without the multipart around it: the body is
 the file, its type the Content-Type. Answers 201 with the file as JSON, or a refusal
-whose code is that of the graph. The bytes go to the storage host as they come in
-(`resolvers/uploads.py`), so neither side can outrun the other.
+whose code is that of the graph. The header `Idempotency-Key` is the mutation's
+`idempotencyKey`: what was begun in one way may be repeated in the other. The bytes go
+to the storage host as they come in (`resolvers/uploads.py`), so neither side can outrun
+the other.
 """
 
 import logging
@@ -29,7 +31,7 @@ from .trace import trace_of
 log = logging.getLogger("mainstem.uploads")
 
 UPLOAD_PATH: Final = "/files"
-PARAMETERS: Final = frozenset({"name", "folder", "isPublic"})
+PARAMETERS: Final = frozenset({"name", "folder", "isPublic", "scope"})
 BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
@@ -47,7 +49,9 @@ class UploadRoute:
             raise method_not_allowed("PUT")
         trace_of(scope).operation = "upload"
         given = _parameters(scope["query_string"])
-        file = _arriving(Headers(scope=scope), receive, self._silence_s)
+        headers = Headers(scope=scope)
+        key = _idempotency_key(headers)
+        file = _arriving(headers, receive, self._silence_s)
         context = self._context_of(scope)
         try:
             record = await uploads.upload_file(
@@ -56,18 +60,22 @@ class UploadRoute:
                 name=given.get("name"),
                 folder=given.get("folder"),
                 is_public=_boolean(given.get("isPublic", "")),
+                scope=given.get("scope"),
+                idempotency_key=key,
             )
         except UpstreamError as error:
             log.warning("%s: %s", type(error).__name__, error.message)
-            raise file.refusal or refusal_for(error) from None
+            refusal = file.refusal or refusal_for(error)
+            refusal.outcome_unknown = error.outcome_unknown
+            raise refusal from None
         body = orjson.dumps({"file": _shown(context, record)})
-        headers = {
+        answer = {
             "content-type": "application/json; charset=utf-8",
             "content-length": str(len(body)),
             "cache-control": "no-store",
             "location": files.preview_url(context, record.id, download=False),
         }
-        await send_whole(send, 201, headers, body)
+        await send_whole(send, 201, answer, body)
 
 
 def _arriving(headers: Headers, receive: Receive, silence_s: float) -> ArrivingFile:
@@ -80,6 +88,18 @@ def _arriving(headers: Headers, receive: Receive, silence_s: float) -> ArrivingF
         media_type=headers.get("content-type"),
         size=int(length) if length is not None else None,
     )
+
+
+def _idempotency_key(headers: Headers) -> str | None:
+    """Bare or in quotes, as the IETF's draft wants it. Raises: RefusalError 400."""
+    given = headers.getlist("idempotency-key")
+    if len(given) > 1:
+        raise bad_request("One Idempotency-Key is enough.")
+    if not given:
+        return None
+    [key] = given
+    quoted = len(key) > 1 and key.startswith('"') and key.endswith('"')
+    return key[1:-1] if quoted else key
 
 
 def _parameters(query_string: bytes) -> dict[str, str]:
@@ -96,7 +116,9 @@ def _parameters(query_string: bytes) -> dict[str, str]:
         raise bad_request("The query string is not valid UTF-8.") from None
     given = dict(pairs)
     if len(given) < len(pairs) or not PARAMETERS.issuperset(given):
-        raise bad_request("The parameters are name, folder and isPublic, each once.")
+        raise bad_request(
+            "The parameters are name, folder, isPublic and scope, each once."
+        )
     return given
 
 

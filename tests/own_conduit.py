@@ -20,6 +20,7 @@ class OwnConduit:
     files: str
     state: ConduitState
     faulty: FaultyUpstream
+    storage: FaultyUpstream
 
     @property
     def environment(self) -> dict[str, str]:
@@ -40,9 +41,14 @@ class OwnConduit:
         """Put a fault in force; fields as in sandbox/faults.py."""
         self.faulty.faults.add(Fault(path=path, **fault))
 
+    def fail_storage(self, **fault: Any) -> None:
+        """The same at the storage host: bytes that come or go."""
+        self.storage.faults.add(Fault(path="/", **fault))
+
     def heal(self) -> None:
         """Take all faults away."""
         self.faulty.faults.clear()
+        self.storage.faults.clear()
 
     def calls(self) -> list[tuple[str, str]]:
         """(method, path) of what reached it since `forget`."""
@@ -51,6 +57,16 @@ class OwnConduit:
     def forget(self) -> None:
         """Start counting anew."""
         self.faulty.requests.clear()
+        self.storage.requests.clear()
+
+    def stored(self) -> dict[str, bytes | None]:
+        """The bytes of all files that there is a record of, by name."""
+        return {
+            file["name"]: self.state.files.get(
+                self.state.files.path(file["container"], file["folder"], file["name"])
+            )
+            for file in self.state.collections["File"].in_order()
+        }
 
     def posts(self) -> list[dict[str, Any]]:
         """All posts as they are stored."""

@@ -109,12 +109,14 @@ class ConduitStorage:
         on_mongodb = self._calls.offers.object_ids
         return _FROM_THE_START_OF_OBJECTS if on_mongodb else _FROM_THE_START
 
-    async def find_by_alias(self, alias: str) -> str | None:
+    async def find_by_alias(self, alias: str, *, among: int = 100) -> str | None:
         """The id of the file that `begin_upload` gave this alias, if it is new.
 
-        `GetFiles`, the newest hundred: for a record whose making was not told of.
+        `GetFiles`, the newest `among`: for a record whose making was not told of. Also
+        with storage authorization on, where nothing else can find one: only the id of
+        the person's own file is taken from it.
         """
-        target = _newest(100, self._from_the_start)
+        target = _newest(among, self._from_the_start)
         response = await self._calls.read(target, operation="file by alias")
         found = response.decode(_ALIASES).documents
         return next((file.id for file in found if file.alias == alias), None)
@@ -176,14 +178,17 @@ class ConduitStorage:
         alias: str | None = None,
         folder: str | None = None,
         is_public: bool = False,
+        scope: str | None = None,
     ) -> PendingUpload:
         """`POST /storage/upload`: the record now, the bytes by `put_bytes`.
 
         Until then the contents are a placeholder, and nothing tells that they are:
         whoever cannot finish must `delete` the record. `alias` must be ASCII without
-        quotes: Conduit's local provider does not survive others (conduit.md §6).
+        quotes: Conduit's local provider does not survive others (conduit.md §6). Only
+        with storage authorization on does `scope` count: it owns the file then.
 
-        Raises: ConflictError (same name in the folder), InvalidInputError.
+        Raises: ConflictError (same name in the folder), InvalidInputError,
+        PermissionDeniedError (scope).
         """
         fields: dict[str, object] = {
             "name": name,
@@ -196,7 +201,10 @@ class ConduitStorage:
         if alias is not None:
             fields["alias"] = alias
         response = await self._calls.write(
-            "POST", "/storage/upload", operation="begin upload", json=fields
+            "POST",
+            database.target("/storage/upload", database.scoped(scope)),
+            operation="begin upload",
+            json=fields,
         )
         upload = response.decode(_UPLOAD)
         return PendingUpload(upload.file.record(), _storage_address(upload.url))

@@ -6,6 +6,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -41,6 +42,7 @@ _TYPES = {
     "webp": "image/webp",
     "zip": "application/zip",
 }
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class FileBytes:
@@ -63,6 +65,11 @@ class FileBytes:
     def put(self, path: str, content: bytes) -> None:
         """Store or replace a file's content."""
         self._contents[path] = content
+
+    @property
+    def knows_ranges(self) -> bool:
+        """Whether the provider is one that answers `Range`."""
+        return self._settings.file_ranges
 
     def move(self, old: str, new: str) -> None:
         """Rename a file."""
@@ -118,7 +125,10 @@ class FileBytes:
 
 
 def serve_files(files: FileBytes) -> ASGIApp:
-    """The provider's own HTTP server: GET and PUT, no ranges, no ETag, chunked."""
+    """The provider's own HTTP server: GET and PUT, no ETag, chunked.
+
+    Ranges only with the setting `file_ranges`, answered as RFC 9110 §14 has it.
+    """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -147,7 +157,26 @@ async def _serve(files: FileBytes, scope: Scope, body: bytes, send: Send) -> Non
     elif (content := files.get(path)) is None:
         await _answer(send, 404, b"Not found")
     else:
-        await _send_file(send, path, content, parameters)
+        asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
+        match = _RANGE.fullmatch(asked) if files.knows_ranges else None
+        if match is None:
+            await _send_file(send, path, content, parameters)
+        else:
+            await _send_range(send, match, content)
+
+
+async def _send_range(send: Send, asked: re.Match[str], content: bytes) -> None:
+    """206, or 416 for what lies beyond the end."""
+    total = len(content)
+    first, last = asked[1], asked[2]
+    start = int(first) if first else max(total - int(last or 0), 0)
+    end = min(int(last), total - 1) if first and last else total - 1
+    if start > end:
+        told = f"bytes */{total}"
+        await _answer(send, 416, b"", content_range=told)
+        return
+    told = f"bytes {start}-{end}/{total}"
+    await _answer(send, 206, content[start : end + 1], content_range=told)
 
 
 async def _send_file(
@@ -172,8 +201,11 @@ async def _answer(
     body: bytes,
     kind: str | None = None,
     disposition: str | None = None,
+    content_range: str | None = None,
 ) -> None:
     headers = list(_CORS)
+    if content_range is not None:
+        headers.append((b"content-range", content_range.encode()))
     if kind is not None:
         headers.append((b"content-type", kind.encode()))
     if disposition is not None:

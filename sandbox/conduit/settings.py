@@ -50,3 +50,5 @@ class ConduitSettings:
     signing_secret: str = "sandbox-signing-secret"
     file_server_url: str = "http://127.0.0.1:8103"
     signed_url_s: float = 3_600.0
+    # The local provider knows no ranges; S3, Google and Azure do (section 6).
+    file_ranges: bool = False

@@ -27,6 +27,7 @@ _NAMES = tuple(
 _FLAGS = tuple(
     Input(name, "Boolean", QUERY, optional=True) for name in ("redirect", "download")
 )
+_SCOPE = Input("scope", "String", QUERY, optional=True)
 _WRITE_LIMIT = RouteLimit(requests=60, window_s=3_600.0)
 _NOT_IN_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
@@ -40,7 +41,7 @@ class Storage:
 
     def routes(self) -> list[Route]:
         """What it serves; there is no list of files."""
-        new = (*_NAMES, _PUBLIC)
+        new = (*_NAMES, _PUBLIC, _SCOPE)
         return [
             _write("POST", "/storage/file", self._create, (_DATA, *new)),
             _write("POST", "/storage/upload", self._create_upload, (_SIZE, *new)),
@@ -136,6 +137,7 @@ class Storage:
 
     def _new(self, call: Call, content: bytes, size: int | None) -> Document:
         given = call.parameters
+        owner = self._owner(call)
         folder, name = _folder(given.get("folder")), given.get("name")
         container = given.get("container", "conduit")
         name = name or str(uuid.uuid4())
@@ -156,10 +158,22 @@ class Storage:
         }
         document = self._files.insert(values)
         self._state.files.put(path, content)
-        if self._state.settings.storage_authorization:
-            resource = f"File:{document['_id']}"
-            self._state.relations.own(f"User:{call.user_id}", resource)
+        if owner is not None:
+            self._state.relations.own(owner, f"File:{document['_id']}")
         return document
+
+    def _owner(self, call: Call) -> str | None:
+        """Of a new file: the caller or the scope. Raises: ModuleError (scope).
+
+        The words are those of any document: a file is one (authorization.json).
+        """
+        if not self._state.settings.storage_authorization:
+            return None
+        user = f"User:{call.user_id}"
+        if (scope := call.parameters.get("scope")) is None:
+            return user
+        self._state.relations.check_scope(user, "edit", str(scope))
+        return str(scope)
 
     def _change(self, old: Document, call: Call) -> Document:
         """Everything but the bytes; `size` only as an upload claims it."""

@@ -28,9 +28,12 @@ async def conduit(sandbox: Sandbox) -> AsyncIterator[OwnConduit]:
     settings = ConduitSettings(rate_limit=None, route_limits=False, route_delay_s=0)
     state = ConduitState(load_declarations(ROOT / "conduit-init.json"), settings)
     faulty = FaultyUpstream(create_conduit_app(state))
-    async with served(create_file_server(state)) as files, served(faulty) as url:
+    storage = FaultyUpstream(create_file_server(state))
+    async with served(storage) as files, served(faulty) as url:
         settings.file_server_url = files
-        yield OwnConduit(url=url, files=files, state=state, faulty=faulty)
+        yield OwnConduit(
+            url=url, files=files, state=state, faulty=faulty, storage=storage
+        )
 
 
 @pytest.fixture

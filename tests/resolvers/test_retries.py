@@ -13,12 +13,14 @@ from clients.errors import (
     VaultUnavailableError,
 )
 from resolvers import retries
-from resolvers.retries import KeyedWrite
+from resolvers.retries import Creation, KeyedWrite
 from session.memory import MemoryVault
 
 
-class Rows:
+class Rows(Creation):
     """A work whose rows are their own ids; `failures` are raised before or after."""
+
+    content = None
 
     def __init__(self, content="content"):
         self.content = content
@@ -211,3 +213,94 @@ async def test_an_outage_of_redis_before_the_write_prevents_it(claims):
     with pytest.raises(VaultUnavailableError):
         await write(claims, work)
     assert work.rows == []
+
+
+class Undoing(Rows):
+    """One that takes back what it does not finish; `rest` is known afterwards only."""
+
+    takes_back = True
+    receipt = "rest"
+    undone = False
+
+    def surely_failed(self, failure):
+        return self.undone or super().surely_failed(failure)
+
+
+async def test_an_attempt_that_lasts_is_never_taken_over(claims, clock, monkeypatch):
+    """However long it lasts: it says that it lives, and its claim stays young."""
+    monkeypatch.setattr(retries, "SIGN_OF_LIFE_S", 0.01)
+    work, ended = Undoing(), asyncio.Event()
+    write_it = work.write
+
+    async def slowly(mark):
+        await ended.wait()
+        return await write_it(mark)
+
+    work.write = slowly
+    first = asyncio.create_task(write(claims, work))
+    for _ in range(3):
+        clock.now += retries.SETTLED_S - 1
+        await asyncio.sleep(0.03)
+        with pytest.raises(UpstreamUnavailableError) as undecided:
+            await write(claims, Undoing())
+        assert undecided.value.outcome_unknown
+    ended.set()
+    assert await first == await write(claims, work) == "row-0"
+    assert work.calls == ["write", "read"]
+
+
+async def test_a_row_that_may_be_taken_back_is_not_looked_for_before_the_end(
+    claims, clock
+):
+    work = Undoing()
+    work.failures = [(UNKNOWN, True)]
+    with pytest.raises(UpstreamTimeoutError):
+        await write(claims, work)
+    with pytest.raises(UpstreamUnavailableError):
+        await write(claims, work)
+    clock.now += retries.SETTLED_S + 1
+    assert await write(claims, work) == "row-0"
+    assert work.calls == ["write", "find"]
+
+
+async def test_a_cancelled_attempt_that_left_nothing_frees_the_key(claims):
+    work = Undoing()
+    work.undone = True
+    work.failures = [(asyncio.CancelledError(), False)]
+    with pytest.raises(asyncio.CancelledError):
+        await write(claims, work)
+    assert await write(claims, work) == "row-0"
+    assert work.calls == ["write", "write"]
+
+
+async def test_another_rest_under_the_same_key_is_refused(claims):
+    first, other = Undoing(), Undoing()
+    await write(claims, first)
+    other.rows, other.receipt = first.rows, "another rest"
+    with pytest.raises(InvalidInputError) as refused:
+        await write(claims, other)
+    assert refused.value.field == "idempotencyKey"
+
+
+@pytest.mark.parametrize("by", ["nobody", "another"])
+async def test_a_claim_that_is_lost_meanwhile_is_told_if_another_attempt_has_it(
+    claims, by
+):
+    """Redis may have lost it, then this attempt is the only one."""
+    work = Rows()
+    write_it = work.write
+
+    async def losing(mark):
+        (name,) = claims._claims._values
+        await claims.drop_claim(name, claims._claims.get(name))
+        if by == "another":
+            await claims.claim(name, "pending another attempt -", retries.KEY_LIFE_S)
+        return await write_it(mark)
+
+    work.write = losing
+    if by == "nobody":
+        assert await write(claims, work) == "row-0"
+    else:
+        with pytest.raises(UpstreamUnavailableError) as undecided:
+            await write(claims, work)
+        assert undecided.value.outcome_unknown

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from clients.errors import RateLimitedError
+from resolvers.outcomes import to_the_end
 from resolvers.under_way import UnderWay
-from resolvers.uploads import to_the_end
 
 
 def test_more_than_the_limit_are_refused_until_one_ends() -> None:
