@@ -45,6 +45,9 @@ _UPSTREAMS = {
     "CLIENT_BASE_URL": "{conduit}",
     "REDIS_URL": "{redis}",
     "FLUX_JWT_SECRET": "{flux_jwt_secret}",
+    # The stub counts nothing.
+    "FLUX_RATE_LIMIT": "off",
+    "CONDUIT_RATE_LIMIT": "off",
 }
 _UVICORN = (
     *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}"),

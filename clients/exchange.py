@@ -6,6 +6,7 @@ Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
@@ -20,6 +21,10 @@ T = TypeVar("T")
 class Auth(Protocol):
     """Gives a call its bearer token; implemented in `session/auth.py`."""
 
+    @property
+    def person(self) -> str | None:
+        """Whose token it is; equal reads of one person at one time are made once."""
+
     async def token(self) -> str | None:
         """The bearer value without the word; None sends no Authorization header."""
 
@@ -28,12 +33,17 @@ class Auth(Protocol):
 
 
 class CallRecord(msgspec.Struct, frozen=True):
-    """One call on the wire; `status` is None when no whole answer came."""
+    """One call; `status` is None when no whole answer came.
+
+    `shared`: it did not go over the wire; an equal one of the same person did, and
+    stands without this mark in the record of the request that sent it.
+    """
 
     service: Service
     operation: str
     status: int | None
     duration_s: float
+    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -42,7 +52,9 @@ class CallScope:
 
     `deadline` is in the event loop's time. `forwarded_for` is the client's address,
     passed on to Conduit, which limits calls per address (conduit.md §8).
-    `max_calls` bounds them all; None does not.
+    `max_calls` bounds them all; None does not. `fresh_from`, in the loop's time: what
+    an upstream was asked for before may not be shown any more. It begins with the
+    request and moves on with every answer, so that what is read later is never older.
     """
 
     request_id: str
@@ -51,6 +63,7 @@ class CallScope:
     calls: list[CallRecord] = field(default_factory=list)
     max_calls: int | None = None
     started: int = 0
+    fresh_from: float = math.inf
     _reads: set[asyncio.Task[object]] = field(default_factory=set, repr=False)
 
     def admit(self, service: Service, operation: str) -> None:
@@ -76,6 +89,12 @@ class CallScope:
         finally:
             self._reads.discard(task)
 
+    def record(self, call: CallRecord, *, at: float) -> None:
+        """Keep what became of a call; whatever is read from now on must be newer."""
+        self.calls.append(call)
+        if at > self.fresh_from:
+            self.fresh_from = at
+
     def abandon(self) -> None:
         """The client is gone: its reads end now, its writes and renewals go on."""
         self.max_calls = 0
@@ -85,8 +104,8 @@ class CallScope:
     @classmethod
     def for_background(cls, timeout_s: float, request_id: str) -> "CallScope":
         """A scope of its own, for work that outlives its request (renewals)."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        return cls(request_id=request_id, deadline=deadline)
+        now = asyncio.get_running_loop().time()
+        return cls(request_id=request_id, deadline=now + timeout_s, fresh_from=now)
 
 
 class Response(msgspec.Struct, frozen=True):

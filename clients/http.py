@@ -76,10 +76,6 @@ class _Call(msgspec.Struct, frozen=True):
     scope: CallScope
     repeatable: bool
 
-    @property
-    def writes(self) -> bool:
-        return self.outgoing.method not in READS and not self.repeatable
-
     def bear(self, token: str) -> None:
         """Go out with this token, instead of any other."""
         self.outgoing.headers["Authorization"] = f"Bearer {token}"
@@ -161,7 +157,10 @@ class UpstreamHTTP:
         scope.admit(self.service, operation)
         body = None if json is msgspec.UNSET else self._encoded(json, operation)
         token = await auth.token() if auth is not None else None
-        call = self._call(method, target, operation, scope, headers, body, idempotent)
+        person = auth.person if auth is not None else None
+        call = self._call(
+            method, target, operation, scope, headers, body, idempotent, person
+        )
         if auth is None or token is None:
             return await self._deliver(call)
         call.bear(token)
@@ -216,18 +215,24 @@ class UpstreamHTTP:
         headers: Mapping[str, str],
         body: bytes | None,
         idempotent: bool | None,
+        person: str | None = None,
     ) -> _Call:
         all_headers = {**self._default_headers, **headers}
         if body is not None:
             all_headers["Content-Type"] = "application/json"
         if self._forwards_address and scope.forwarded_for is not None:
             all_headers["X-Forwarded-For"] = scope.forwarded_for
-        return _Call(
-            Outgoing(method, self._base_url + target, all_headers, body),
-            operation,
-            scope,
-            repeatable=method in READS if idempotent is None else idempotent,
+        repeatable = method in READS if idempotent is None else idempotent
+        outgoing = Outgoing(
+            method,
+            self._base_url + target,
+            all_headers,
+            body,
+            person=person,
+            writes=not repeatable,
+            fresh_from=scope.fresh_from,
         )
+        return _Call(outgoing, operation, scope, repeatable)
 
     def _encoded(self, json: object, operation: str) -> bytes:
         try:
@@ -286,20 +291,20 @@ class UpstreamHTTP:
 
     async def _exchange(self, call: _Call, ends_at: float) -> Response:
         """One attempt with its whole body, recorded."""
-        started, status = self._start(ends_at), None
+        started, status, shared = self._start(ends_at), None, False
         try:
             answer = await self._transport.exchange(
                 call.outgoing,
                 timeout_s=ends_at - started,
                 max_bytes=self._limits.max_response_bytes,
             )
-            status = answer.status
+            status, shared = answer.status, answer.shared
         finally:
-            self._record(call, started, status)
+            self._record(call, started, status, shared=shared)
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise self._broken(call, "the answer is compressed, unasked")
         return Response(
-            status,
+            answer.status,
             answer.headers,
             answer.body,
             self.service,
@@ -337,11 +342,17 @@ class UpstreamHTTP:
             raise TransportError("timeout", "no time left to call", sent=False)
         return now
 
-    def _record(self, call: _Call, started: float, status: int | None) -> None:
-        duration_s = asyncio.get_running_loop().time() - started
-        call.scope.calls.append(
-            CallRecord(self.service, call.operation, status, duration_s)
-        )
+    def _record(
+        self,
+        call: _Call,
+        started: float,
+        status: int | None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        record = CallRecord(self.service, call.operation, status, now - started, shared)
+        call.scope.record(record, at=now)
 
     def _broken(self, call: _Call, why: str) -> UpstreamResponseError:
         return UpstreamResponseError(
@@ -362,7 +373,7 @@ class UpstreamHTTP:
         kind = UpstreamTimeoutError if timed_out else UpstreamUnavailableError
         return kind(
             message,
-            outcome_unknown=error.sent and call.writes,
+            outcome_unknown=error.sent and call.outgoing.writes,
             service=self.service,
             operation=call.operation,
         )

@@ -9,6 +9,7 @@ What all have in common: no redirects, no cookies, no proxy from the environment
 decompression, the system's certificates and our CA bundle added to them.
 """
 
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -57,7 +58,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     """A request as it goes out; the URL is absolute and encoded.
 
     `server_name`: whose certificate to expect where the URL names an address; set by
-    `transport_pinned.py`, known to httpx only.
+    `transport_pinned.py`, known to httpx only. The rest is for `thrift.py` only:
+    `person` (whose call it is; None shares nothing), `writes`, and `fresh_from` (loop
+    time; an answer to a request that was sent before is too old for this one).
     """
 
     method: str
@@ -65,14 +68,21 @@ class Outgoing(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: bytes | None = None
     server_name: str | None = None
+    person: str | None = None
+    writes: bool = False
+    fresh_from: float = math.inf
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer, not decompressed. Header names are in lower case."""
+    """A whole answer, not decompressed. Header names are in lower case.
+
+    `shared`: another call, made at the same time, was answered so too.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    shared: bool = False
 
 
 class Incoming(Protocol):

@@ -26,6 +26,8 @@ from sandbox.upstreams import Ports, Upstreams
 
 DEMO_SESSION_SECRET = "sandbox-session-secret-0123456789-abcdefghij"
 ROOT = Path(__file__).resolve().parent.parent
+# Upstreams that count nothing need no counting before them.
+UNLIMITED = {"FLUX_RATE_LIMIT": "off", "CONDUIT_RATE_LIMIT": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,10 @@ async def run(options: Options) -> int:
         say(f"Admin    {addresses.admin}")
         server = None
         if not options.upstreams_only:
-            server = await stack.enter_async_context(Server(addresses, options.port))
+            environment = addresses.environment()
+            if options.unlimited:
+                environment |= UNLIMITED
+            server = await stack.enter_async_context(Server(environment, options.port))
         if options.ready_file is not None:
             write_whole(options.ready_file, json.dumps(asdict(addresses)))
         say(f"ready in {time.monotonic() - started:.1f} s")
@@ -165,8 +170,8 @@ async def run(options: Options) -> int:
 class Server:
     """The server as a child process, ended with this one."""
 
-    def __init__(self, addresses: Addresses, port: int) -> None:
-        self._environment = os.environ | addresses.environment() | {"PORT": str(port)}
+    def __init__(self, environment: dict[str, str], port: int) -> None:
+        self._environment = os.environ | environment | {"PORT": str(port)}
         self._port = port
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -187,6 +187,8 @@ def _failed(part: Part, error: UpstreamError) -> Finding:
 class _FixedToken:
     """The token made for this check; there is no second one."""
 
+    person: str | None = None
+
     def __init__(self, token: str | None) -> None:
         self._token = token
 

@@ -51,6 +51,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         settings.deadline_s,
         address,
         settings.protection.limits.upstream_calls.enforced,
+        joins_sent=settings.thrift.joins_sent,
     )
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
     if session.user_id is not None:
@@ -115,12 +116,19 @@ def _person(session: Session, address: str | None) -> str:
 
 
 def _call_scope(
-    scope: Scope, deadline_s: float, address: str | None, max_calls: int | None
+    scope: Scope,
+    deadline_s: float,
+    address: str | None,
+    max_calls: int | None,
+    *,
+    joins_sent: bool,
 ) -> CallScope:
     trace = trace_of(scope)
+    now = asyncio.get_running_loop().time()
     return CallScope(
         request_id=trace.request_id,
-        deadline=asyncio.get_running_loop().time() + deadline_s,
+        deadline=now + deadline_s,
+        fresh_from=0.0 if joins_sent else now,
         forwarded_for=address,
         calls=trace.calls,
         max_calls=max_calls,

@@ -6,28 +6,34 @@ that need it, and its return needs no restart.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from clients.budget import Budget, Rate
+from clients.conduit import failures as conduit_failures
 from clients.conduit.authentication import ConduitAuthentication
 from clients.conduit.client import conduit_http, storage_http
 from clients.conduit.offers import Offers
+from clients.errors import Service
 from clients.flux.calls import FluxHTTP
 from clients.flux.client import flux_http
 from clients.http import Transport, UpstreamHTTP, open_transport
 from clients.resilience import ResilienceLimits, ResilientTransport
+from clients.thrift import ThriftyTransport, refused_for_all
+from clients.transport import Answer
 from clients.transport_pinned import AddressPolicy, open_pinned
 from resolvers.change_feed import ChangeFeed
 from resolvers.under_way import UnderWay
 from session.accounts import SessionService
 from session.broadcast import redis_broadcast
 from session.budgets import CostBudget
+from session.call_ledger import RedisLedger
 from session.cookie import SessionCookie
 from session.encryption import RecordCodec
 from session.flux_tokens import FluxTokens, flux_tokens
-from session.redis_connection import connect
+from session.redis_connection import RedisCommands, connect
 from session.renewal import TokenKeeper
 from session.vault import RedisVault, TokenVault
 from session.watch import SessionWatch
@@ -73,7 +79,9 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Everything open; closed in reverse, so renewals end before the vault does."""
     async with AsyncExitStack() as stack:
-        flux, conduit, storage = _upstreams(settings)
+        redis = connect(settings.session.redis)
+        stack.push_async_callback(redis.aclose)
+        flux, conduit, storage = _upstreams(settings, redis)
         vault = _vault(settings)
         broadcast = redis_broadcast(settings.session.redis)
         for part in (flux, conduit, storage, vault, broadcast):
@@ -102,9 +110,6 @@ async def open_resources(
         documents = Documents(settings.protection.documents)
         await stack.enter_async_context(documents.watched())
         leaving = asyncio.Event()
-        budget = _cost_budget(settings)
-        if budget is not None:
-            stack.push_async_callback(budget.redis.aclose)
         yield Resources(
             settings=settings,
             flux_http=flux,
@@ -119,7 +124,7 @@ async def open_resources(
             sessions=sessions,
             readiness=Readiness(probes(vault, flux, conduit), leaving=leaving),
             documents=documents,
-            cost_budget=budget,
+            cost_budget=_cost_budget(settings, redis),
             changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
             watch=watch,
             slots=SessionSlots(settings.live.per_session),
@@ -129,22 +134,45 @@ async def open_resources(
         )
 
 
-def _upstreams(settings: Settings) -> tuple[FluxHTTP, UpstreamHTTP, UpstreamHTTP]:
+def _upstreams(
+    settings: Settings, redis: RedisCommands
+) -> tuple[FluxHTTP, UpstreamHTTP, UpstreamHTTP]:
     """A pool for each: Flux, Conduit, and file bytes, which never carry a token."""
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
     limits = settings.limits
 
-    def transport() -> Transport:
+    def transport(
+        service: Service,
+        url: str,
+        rate: Rate | None,
+        spent: Callable[[Answer], bool] = refused_for_all,
+    ) -> Transport:
         inner = open_transport(settings.transport, limits, ca_bundle=ca_bundle)
         # No class of calls may take the last quarter of the connections.
         concurrent = max(1, limits.max_connections * 3 // 4)
-        return ResilientTransport(inner, ResilienceLimits(concurrent=concurrent))
+        guarded = ResilientTransport(inner, ResilienceLimits(concurrent=concurrent))
+        if rate is None:
+            return ThriftyTransport(guarded)
+        workers = settings.listen.workers
+        ledger = RedisLedger(redis, f"{service} {url}", rate, processes=workers)
+        budget = Budget(service, rate, ledger)
+        return ThriftyTransport(guarded, budget=budget, spent=spent)
 
+    thrift = settings.thrift
     return (
-        flux_http(settings.flux.url, transport(), limits),
+        flux_http(
+            settings.flux.url,
+            transport("flux", settings.flux.url, thrift.flux),
+            limits,
+        ),
         conduit_http(
             settings.conduit.url,
-            transport(),
+            transport(
+                "conduit",
+                settings.conduit.url,
+                thrift.conduit,
+                conduit_failures.budget_spent,
+            ),
             limits,
             client_id=settings.conduit.client_id,
             client_secret=settings.conduit.client_secret,
@@ -160,11 +188,10 @@ def _upstreams(settings: Settings) -> tuple[FluxHTTP, UpstreamHTTP, UpstreamHTTP
     )
 
 
-def _cost_budget(settings: Settings) -> CostBudget | None:
+def _cost_budget(settings: Settings, redis: RedisCommands) -> CostBudget | None:
     limit = settings.protection.limits.cost_per_minute
     if limit.mode == "off":
         return None
-    redis = connect(settings.session.redis)
     return CostBudget(redis, limit.most, enforced=limit.enforced is not None)
 
 

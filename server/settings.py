@@ -19,6 +19,7 @@ from .environment import EnvironmentReader, Mistake
 from .live_settings import LiveSettings, read_live
 from .protection_settings import ProtectionSettings, read_protection
 from .session_settings import SessionSettings, read_session
+from .thrift_settings import ThriftSettings, read_thrift
 from .upload_settings import UploadSettings, read_uploads
 from .upstream_settings import (
     ConduitSettings,
@@ -85,6 +86,7 @@ class Settings:
     engine: EngineName
     transport: TransportName
     limits: HTTPLimits
+    thrift: ThriftSettings
     ca_bundle: Path | None
 
     @property
@@ -118,6 +120,7 @@ class Settings:
             engine=cast("EngineName", read.choice("ENGINE", ("compiled", "reference"))),
             transport=read_transport(read),
             limits=read_limits(read),
+            thrift=read_thrift(read),
             ca_bundle=read_ca_bundle(read),
         )
         if read.mistakes:

@@ -84,9 +84,10 @@ def _log_request(
 
 
 def _call(call: CallRecord) -> dict[str, object]:
-    return {
+    told: dict[str, object] = {
         "service": call.service,
         "operation": call.operation,
         "status": call.status,
         "ms": round(call.duration_s * 1000, 2),
     }
+    return {**told, "shared": True} if call.shared else told

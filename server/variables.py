@@ -580,4 +580,28 @@ VARIABLES: tuple[Variable, ...] = (
         "and not counted.",
         example="16777216",
     ),
+    Variable(
+        name="FLUX_RATE_LIMIT",
+        default="100/60",
+        meaning="Calls that the Flux project takes in so many seconds, all processes "
+        "together, or `off`. Calls beyond it wait if their deadline allows, else they "
+        "are RATE_LIMITED; see docs/operations.md.",
+        example="100/60",
+    ),
+    Variable(
+        name="CONDUIT_RATE_LIMIT",
+        default="50/1",
+        meaning="Calls that Conduit takes from one client address in so many seconds, "
+        "all processes together, or `off`.",
+        example="50/1",
+    ),
+    Variable(
+        name="COALESCE",
+        default="off",
+        meaning="`off`: a request joins another's equal read of the same person only "
+        "if that is sent after the request began; `inflight`: also one that is on its "
+        "way already, so what it shows may be older than the request by that read's "
+        "latency, but never older than a write of that person through this process.",
+        example="off",
+    ),
 )

@@ -29,6 +29,11 @@ class ConduitAuth:
         self._reading: asyncio.Task[VaultRecord] | None = None
         self._record: VaultRecord | None = None
 
+    @property
+    def person(self) -> str | None:
+        """Whose token it is."""
+        return self._session.user_id
+
     async def record(self) -> VaultRecord:
         """The session's record; one read of the vault for the whole request.
 
@@ -116,6 +121,11 @@ class FluxAuth:
         self._tokens = tokens
         self._session = session
         self._conduit = conduit
+
+    @property
+    def person(self) -> str | None:
+        """Whose token it is; known also where no token is sent."""
+        return self._session.user_id
 
     async def token(self) -> str | None:
         """None sends no Authorization header."""

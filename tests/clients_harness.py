@@ -217,6 +217,7 @@ class Tokens:
 
     tokens: Sequence[str | None] = ("token-1", "token-2")
     refused: list[str] = field(default_factory=list)
+    person: str | None = "person-1"
 
     async def token(self) -> str | None:
         return self.tokens[0]

@@ -29,6 +29,7 @@ from clients.errors import (
 )
 from clients.failures import JSON_TYPE, Failure, raised_by
 from clients.http import Response
+from clients.transport import Answer
 
 _INIT_HINT: Final = "is conduit-init.json applied to this Conduit?"
 _REQUIRED: Final = "This field must have a value."
@@ -160,6 +161,16 @@ class _GraphQLAnswer(msgspec.Struct):
 
 
 _GRAPHQL_ANSWER: Final = msgspec.json.Decoder(_GraphQLAnswer)
+
+
+def budget_spent(answer: Answer) -> bool:
+    """Whether the router refuses this address for everything (conduit.md §8).
+
+    It says so in plain text; the limit of a single route is told in JSON.
+    """
+    return answer.status == 429 and JSON_TYPE not in answer.headers.get(
+        "content-type", ""
+    )
 
 
 def raise_for_failure(response: Response) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.budget import Rate
 from server.environment import EnvironmentReader
 from server.settings import Settings, SettingsError
 from server.variables import VARIABLES
@@ -80,6 +81,25 @@ def test_every_mistake_names_the_setting_and_a_cure() -> None:
         "SESSION_SECRET",
     }
     assert all(found.problem and found.cure for found in caught.value.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("value", "calls", "window_s"),
+    [("100/60", 100, 60.0), ("50/1", 50, 1.0), ("7/0.5", 7, 0.5)],
+)
+def test_a_rate_is_calls_and_seconds(
+    environment: dict[str, str], value: str, calls: int, window_s: float
+) -> None:
+    env = {**environment, "FLUX_RATE_LIMIT": value, "CONDUIT_RATE_LIMIT": "off"}
+    thrift = Settings.from_env(env).thrift
+    assert thrift.flux == Rate(calls, window_s)
+    assert thrift.conduit is None
+    assert not thrift.joins_sent
+
+
+@pytest.mark.parametrize("value", ["0/60", "100", "100/0", "100/60s", "-1/1", "no"])
+def test_what_is_no_rate_is_a_mistake(environment: dict[str, str], value: str) -> None:
+    assert "FLUX_RATE_LIMIT" in mistakes({**environment, "FLUX_RATE_LIMIT": value})
 
 
 def test_two_names_of_one_setting_may_agree_but_not_disagree(

@@ -8,14 +8,16 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
+from clients.budget import Rate
 from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
 from harness import ROOT
 from sandbox.launch import ValkeyServer
+from session.call_ledger import RedisLedger
 from session.encryption import RecordCodec, VaultEncryption
 from session.memory import MemoryVault
 from session.records import SessionEntry
-from session.redis_connection import RedisSettings, connect
+from session.redis_connection import RedisCommands, RedisSettings, connect
 from session.session import SessionRef
 from session.vault import RedisVault, TokenVault
 
@@ -235,12 +237,27 @@ async def test_runs_with_the_documented_acl_only(
     rules = ["on", ">pw", *found[1].split()]
     valkey.execute_command("ACL", "SETUSER", "app", "reset", *rules)
     url = valkey_server.url.replace("unix://", "unix://app@") + "?password=pw"
-    vault = RedisVault(connect(RedisSettings(url=url)), RecordCodec(VaultEncryption()))
+    redis = connect(RedisSettings(url=url))
+    vault = RedisVault(redis, RecordCodec(VaultEncryption()))
     try:
         await exercise(vault)
+        await exercise_ledger(redis)
     finally:
         await vault.aclose()
         valkey.execute_command("ACL", "DELUSER", "app")
+
+
+async def exercise_ledger(redis: RedisCommands) -> None:
+    """Every method once; a refused command would be answered by the local share."""
+    rate = Rate(2, 60)
+    ledger = RedisLedger(redis, "flux x", rate, processes=2)
+    grant = await ledger.ask("", 2, 0)
+    assert grant.tokens == 2
+    await ledger.give_back("", grant, 2)
+    assert (await ledger.ask("", 1, 0)).tokens == 1
+    await ledger.exhaust("", 1.0)
+    assert (await ledger.ask("", 1, 0)).tokens == 0
+    assert ledger.counts_for_all
 
 
 async def exercise(vault: TokenVault) -> None:
