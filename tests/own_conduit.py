@@ -78,6 +78,15 @@ class OwnConduit:
         kept = tuple(e for e in declared.endpoints if e.name not in endpoints)
         self.state.declare(replace(declared, endpoints=kept))
 
+    def make_plain(self, name: str) -> None:
+        """As in the guide: neither pages nor an order."""
+        declared = self.state.declared
+        endpoints = tuple(
+            replace(each, paginated=False, sorted=False) if each.name == name else each
+            for each in declared.endpoints
+        )
+        self.state.declare(replace(declared, endpoints=endpoints))
+
     def guard_posts(self) -> None:
         """Switch row-level authorization on for posts."""
         declared = self.state.declared

@@ -111,6 +111,36 @@ async def test_aliases_renew_a_token_that_is_refused_within_a_200(
     assert ("POST", "/authentication/renew") in conduit.calls()
 
 
+BY_AUTHOR = """query ($author: ID!, $after: String) {
+  viewer { posts(first: 2, after: $after) {
+    totalCount nodes { title author { username } } pageInfo { endCursor hasNextPage }
+  } }
+  posts(first: 1, filter: { authorId: $author }, orderBy: { field: TITLE }) {
+    nodes { title }
+  }
+}"""
+
+
+async def test_the_guides_plain_endpoint_serves_pages_of_an_author(
+    sandbox: Sandbox, conduit: OwnConduit
+) -> None:
+    fill(conduit, 5)
+    conduit.make_plain("GetPostsByAuthor")
+    titles: list[str] = []
+    after = None
+    async with signed_in(sandbox, conduit, "me") as me:
+        for _ in range(3):
+            data = await me.data(BY_AUTHOR, author=conduit.join("me"), after=after)
+            page = data["viewer"]["posts"]
+            titles += [node["title"] for node in page["nodes"]]
+            after = page["pageInfo"]["endCursor"]
+            assert page["totalCount"] == 5
+            assert {node["author"]["username"] for node in page["nodes"]} == {"me"}
+            assert data["posts"]["nodes"] == [{"title": "4"}]
+    assert sorted(titles) == [*"01234"]
+    assert not page["pageInfo"]["hasNextPage"]
+
+
 async def test_writes_work_without_any_endpoint(
     sandbox: Sandbox, conduit: OwnConduit
 ) -> None:

@@ -120,7 +120,7 @@ async def test_an_endpoint_that_differs_is_changed_after_saying_so(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"paginated": False}, "paginated: false, should be true"),
+        ({"operation": 1}, "operation: 1, should be 0"),
         ({"authentication": False}, "authentication: false, should be true"),
         ({"enabled": False}, "it is switched off"),
         ({"selectedSchemaName": "User", "query": None}, 'schema: "User", should be'),
@@ -135,6 +135,19 @@ async def test_what_other_callers_rely_on_is_left_to_a_person(
     assert told in run.out
     assert run.writes == CREATED[2:], "everything else is made"
     assert "must be decided by a person" in run.out
+
+
+async def test_the_guides_plain_endpoint_is_in_order_and_kept(stand: Stand) -> None:
+    plain = changed(ENDPOINTS[1], paginated=False, sorted=False)
+    stand.declare([POST], [plain])
+    run = await stand.provision("--apply")
+    assert (run.code, run.writes) == (0, CREATED[2:]), run.out
+    assert "note: plain (paginated: false), as in the guide" in run.out
+    assert run.out.endswith("In order.\n")
+    assert (await stand.provision("--apply")).writes == []
+    assert (await stand.provision("--check")).code == 0
+    stored = await stand.listed("customEndpoints", "GetPostsByAuthor")
+    assert (stored["paginated"], stored["sorted"]) == (False, False)
 
 
 async def test_a_relation_to_a_schema_that_is_not_there_is_never_sent(

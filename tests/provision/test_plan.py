@@ -91,10 +91,58 @@ def test_the_guides_schema_gets_the_one_field_that_it_lacks() -> None:
     assert "255 characters" in step.notes[0]
 
 
-def test_the_guides_endpoint_of_our_name_but_another_shape_is_left_alone() -> None:
+def test_the_guides_plain_endpoint_will_do_and_its_price_is_told() -> None:
     step = endpoint_step(recorded_endpoint("GetPostsByAuthor"))
-    assert step.status == "blocked"
-    assert step.details[0] == "paginated: false, should be true"
+    assert (step.status, step.body) == ("present", None)
+    (note,) = step.notes
+    assert "plain" in note
+    assert "delete the endpoint in the admin panel" in note
+
+
+def test_a_plain_endpoint_that_is_changed_stays_plain() -> None:
+    other = recorded_endpoint("GetPostsByAuthor") | {"query": {"AND": []}}
+    step = endpoint_step(other)
+    assert step.status == "differs"
+    assert step.body is not None
+    assert (step.body["paginated"], step.body["sorted"]) == (False, False)
+
+
+def test_no_other_endpoint_may_be_plain() -> None:
+    step = endpoint_step(listed_endpoint("PostsBefore") | {"paginated": False})
+    assert (step.status, step.details) == (
+        "blocked",
+        ("paginated: false, should be true",),
+    )
+
+
+def test_conditions_of_others_on_inputs_that_we_never_send_are_kept() -> None:
+    """The recorded SearchPosts has two of its own, and an optional title."""
+    there = recorded_endpoint("SearchPosts")
+    step = endpoint_step(there)
+    assert step.status == "differs"
+    assert step.details[0] == "input authorId: missing"
+    assert step.body is not None
+    sent: Any = step.body
+    assert [each["schemaField"] for each in sent["query"]["AND"]] == [
+        *("title", "views", "published"),
+        "author",
+    ]
+    names = [each["name"] for each in sent["inputs"]]
+    assert names == ["title", "authorId", "minViews", "published"]
+    assert sent["inputs"][0]["optional"] is True
+    after = there | {"query": sent["query"], "inputs": sent["inputs"]}
+    assert endpoint_step(after).status == "present"
+
+
+def test_a_condition_that_would_hold_for_us_too_is_not_kept() -> None:
+    there = listed_endpoint("SearchPosts")
+    fixed = {"type": "Custom", "value": True}
+    there["query"]["AND"].append(
+        {"schemaField": "published", "operation": 0, "comparisonField": fixed}
+    )
+    step = endpoint_step(there)
+    assert step.body is not None
+    assert step.body["query"] == listed_endpoint("SearchPosts")["query"]
 
 
 def test_order_of_keys_and_unset_options_make_no_difference() -> None:
