@@ -16,7 +16,9 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
 
+from clients.conduit.detection import detect
 from clients.conduit.storage import ConduitStorage
+from clients.http import CallScope
 from schema import build_schema
 from session.cookie import SessionCookie
 
@@ -39,6 +41,8 @@ from .uploads import UPLOAD_PATH, UploadRoute
 from .websocket import SocketEndpoint
 
 GRAPHQL_PATH: Final = "/graphql"
+# A Conduit that hangs delays the start by no more.
+DETECTION_S: Final = 2.0
 
 
 class Application(FastAPI):
@@ -72,6 +76,12 @@ def create_app(settings: Settings) -> Application:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_resources(settings, cookie) as resources:
             app.state.resources = resources
+            # Before the first request, so that none of them finds it out by itself.
+            await detect(
+                resources.conduit_http,
+                resources.conduit_offers,
+                CallScope.for_background(DETECTION_S, "start-up"),
+            )
             yield {STOPPING: resources.stopping, LEAVING: resources.leaving}
 
     app = Application(

@@ -64,6 +64,7 @@ def sandbox(running_sandbox: Sandbox) -> Iterator[Sandbox]:
 @pytest.fixture
 async def app(sandbox: Sandbox) -> AsyncIterator[Any]:
     async with running_app(sandbox.environment) as app:
+        sandbox.forget()  # what the start asks Conduit
         yield app
 
 

@@ -56,15 +56,15 @@ class Offers:
         """Whether the route was found absent within the last minutes."""
         return self._clock() < self._absent_until.get(route, 0.0)
 
-    def note_absence(self, route: str) -> None:
+    def note_absence(
+        self, route: str, instead: str = "documents are read in a slower way"
+    ) -> None:
         """The router knows no such route; told in the log once."""
         self._absent_until[route] = self._clock() + ABSENCE_S
         if route not in self._told:
             self._told.add(route)
             log.warning(
-                "Conduit lacks %s: documents are read in a slower way "
-                "(is conduit-init.json applied?)",
-                route,
+                "Conduit lacks %s: %s (is conduit-init.json applied?)", route, instead
             )
 
     async def turn(self) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import logging
 
 import pytest
-from clients_harness import LIMITS, Tokens, Upstream, answer
+from clients_harness import LIMITS, Script, Tokens, Upstream, answer
 
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
+from clients.conduit.detection import detect
 from clients.conduit.offers import ABSENCE_S, SINGLE_READS_PER_S, Offers
 from clients.errors import (
     InvalidInputError,
@@ -244,6 +245,52 @@ async def test_a_scope_that_graphql_does_not_know_says_nothing_about_graphql(
     upstream.script(answer(400, unknown), answer(200, post(1)))
     assert len(await conduit.posts.by_ids([uuid(1)], scope="Team:1")) == 1
     assert not offers.lacks("/graphql")
+
+
+GUARDED = answer(401, {"name": "UNAUTHORIZED", "status": 401, "message": "No token"})
+FAILED = answer(200, {"data": {"__typename": "Query"}})
+STARTING = answer(404, {"name": "NOT_FOUND", "status": 404, "message": "Not found"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "absent"),
+    [
+        ([GUARDED] * 4, []),
+        ([GUARDED, HTML_404, GUARDED, GUARDED, FAILED], ["GetPostsByIds"]),
+        (
+            [GUARDED, HTML_404, HTML_404, HTML_404, HTML_404],
+            ["GetPostsByIds", "GetFilesByIds", "GetUsersByIds", "/graphql"],
+        ),
+        # The router is up, and has not heard of the database module.
+        ([HTML_404], []),
+        ([STARTING] * 4, []),
+        ([GUARDED, answer(500, b"", content_type="text/html"), GUARDED, GUARDED], []),
+    ],
+    ids=str,
+)
+async def test_what_is_absent_is_found_out_at_the_start(
+    upstream: Upstream,
+    scope: CallScope,
+    offers: Offers,
+    answers: list[Script],
+    absent: list[str],
+) -> None:
+    upstream.script(*answers)
+    http = conduit_http(upstream.url, upstream.transport(), LIMITS)
+    await detect(http, offers, scope)
+    ways = ("GetPostsByIds", "GetFilesByIds", "GetUsersByIds", "/graphql")
+    assert [way for way in ways if offers.lacks(way)] == absent
+    assert len(upstream.seen) == len(answers)
+    assert not any("authorization" in seen.headers for seen in upstream.seen)
+
+
+async def test_a_conduit_that_is_down_does_not_stop_the_start(
+    upstream: Upstream, scope: CallScope, offers: Offers
+) -> None:
+    await upstream.stop()
+    http = conduit_http(upstream.url, upstream.transport(), LIMITS)
+    await detect(http, offers, scope)
+    assert not offers.lacks("GetPostsByIds")
 
 
 async def test_a_malformed_id_is_refused_before_any_way(
