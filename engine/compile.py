@@ -28,6 +28,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    Undefined,
     VariableNode,
     default_field_resolver,
     get_argument_values,
@@ -107,6 +108,8 @@ class Compiler:
                 index = len(entries)
                 field = self.field(type_, key, index, nodes, definition)
                 self.find_values(field, serial)
+                if field.constants is None and field.share_arguments:
+                    field.arguments = remembered(field.arguments, nodes[0])
                 entries.append(field)
         fields = [entry for entry in entries if isinstance(entry, Field)]
         source = write_reader(entries)
@@ -193,14 +196,18 @@ class Compiler:
 
         if not definition.args and not node.arguments:
             return {}, coerce, True
-        if not all(is_harmless(a.type) for a in definition.args.values()):
-            return None, coerce, False
+        given = {argument.name.value for argument in node.arguments or ()}
+        for name, argument in definition.args.items():
+            left_out = name not in given and argument.default_value in NOTHING
+            if not left_out and not is_harmless(argument.type):
+                return None, coerce, False
         if not any(isinstance(a.value, VariableNode) for a in node.arguments or ()):
             with suppress(Exception):  # else it is the error of each row
                 return get_argument_values(definition, node), coerce, True
         return None, coerce, True
 
 
+NOTHING = (Undefined, None)
 HARMLESS_VALUES = (str, int, float, bool, type(None), Enum)
 
 
@@ -213,6 +220,42 @@ def is_harmless(type_: Value) -> bool:
     if isinstance(named, GraphQLEnumType):
         return all(isinstance(v.value, HARMLESS_VALUES) for v in named.values.values())
     return is_specified_scalar_type(named)
+
+
+# Equal ones are the same: not so 0.0 and -0.0.
+EXACT_VALUES = frozenset((str, int, bool, type(None), object))
+MISSING = object()
+MAX_REMEMBERED = 64
+
+
+def remembered(
+    make: Callable[[Run], Arguments], node: FieldNode
+) -> Callable[[Run], Arguments]:
+    """The arguments by the variables in them: the same few values come all the time.
+
+    Only for arguments that calls may share.
+    """
+    names = [
+        argument.value.name.value
+        for argument in node.arguments or ()
+        if isinstance(argument.value, VariableNode)
+    ]
+    known: dict[tuple[object, ...], Arguments] = {}
+
+    def arguments(run: Run) -> Arguments:
+        coerced = run.variables.coerced
+        key = tuple([coerced.get(name, MISSING) for name in names])
+        if not EXACT_VALUES.issuperset(map(type, key)):
+            return make(run)
+        found = known.get(key)
+        if found is None:
+            found = make(run)
+            if len(known) >= MAX_REMEMBERED:
+                known.clear()
+            known[key] = found
+        return found
+
+    return arguments
 
 
 def is_read_whole(field: Field) -> bool:

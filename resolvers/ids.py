@@ -9,13 +9,16 @@ import base64
 import binascii
 from binascii import b2a_base64
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Literal, get_args
 
 from clients.errors import InvalidInputError
 from clients.ids import conduit_id, flux_id
 
 Kind = Literal["Note", "Post", "File", "User", "Viewer"]
+
+# The rows that everybody asks for are few; of each kind some 3 MB at most.
+IDS_KEPT: Final = 8192
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -32,6 +35,7 @@ def writer_of_ids(kind: Kind) -> Callable[[str], str]:
     """`global_id` of one kind: written for every row of an answer, so it is spare."""
     prefix = f"{kind}:"
 
+    @lru_cache(maxsize=IDS_KEPT)
     def write(key: str) -> str:
         text = b2a_base64((prefix + key).encode(), newline=False).rstrip(b"=")
         return text.translate(_URL_SAFE).decode()

@@ -35,6 +35,10 @@ class Selection:
         default_factory=lambda: MappingProxyType({})
     )
 
+    # Names of the fields below each field node of the document, by the node's identity;
+    # kept with the document. None where @skip or @include may change them.
+    below: dict[int, frozenset[str]] | None = None
+
     def fields(self, type_name: str) -> frozenset[str]:
         """Names of the fields asked of `type_name`, those of its interfaces too."""
         return self.by_type.get(type_name, frozenset())

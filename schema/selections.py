@@ -41,13 +41,20 @@ def selected_fields(info: Info) -> frozenset[str]:
     must not cost a call.
     """
     raw = info._raw_info  # strawberry's own view copies the whole tree below
+    known = info.context.selection.below
+    place = id(raw.field_nodes[0])
+    if known is not None and place in known:
+        return known[place]
     names: set[str] = set()
     for node in raw.field_nodes:
         if node.selection_set is not None:
             names.update(
                 _included(node.selection_set, raw.fragments, info.variable_values)
             )
-    return frozenset(names)
+    found = frozenset(names)
+    if known is not None:
+        known[place] = found
+    return found
 
 
 def _included(
@@ -88,7 +95,8 @@ def selection_of(
     root = schema.get_root_type(operation.operation)
     if root is not None:
         collector.visit(operation.selection_set, root)
-    return Selection(collector.by_object_type())
+    conditional = collector.is_conditional
+    return Selection(collector.by_object_type(), below=None if conditional else {})
 
 
 class _Collector:
@@ -96,6 +104,7 @@ class _Collector:
         self._schema = schema
         self._fields: defaultdict[str, set[str]] = defaultdict(set)
         self._seen: set[str] = set()
+        self.is_conditional = False
         self._fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -105,6 +114,7 @@ class _Collector:
     def visit(self, selections: SelectionSetNode, parent: GraphQLNamedType) -> None:
         """Note every field of a selection on `parent`, and of those below."""
         for node in selections.selections:
+            self.is_conditional |= bool(node.directives)
             if isinstance(node, FieldNode):
                 self._visit_field(node, parent)
             elif isinstance(node, InlineFragmentNode):

@@ -21,6 +21,8 @@ _SECRETS = re.compile(
     r"|(?<=://)[^\s/@\"']+(?=@)"  # user and password in an address
 )
 _BLOT = "[removed]"
+# Without one of these, in lower case, there is nothing to remove: ten times as quick.
+_SIGNS = ("fe26.2*", "eyj", "bearer", "sig", "://")
 
 
 class JSONFormatter(logging.Formatter):
@@ -43,12 +45,19 @@ class JSONFormatter(logging.Formatter):
 
 def blot(text: str) -> str:
     """The text without what looks like a token, a seal or a signature."""
+    lower = text.lower()
+    if not any(sign in lower for sign in _SIGNS):
+        return text
     return _SECRETS.sub(_BLOT, text)
 
 
 def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())
+    # What a record knows of threads, processes and its caller costs more than the line,
+    # which shows none of it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # as the logging HOWTO says, under "Optimization"
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
