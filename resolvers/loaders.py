@@ -298,12 +298,10 @@ class Loaders:
     def prime_relations(self, posts: Sequence[ConduitPost]) -> None:
         """Keep the authors and covers that were sent along with posts."""
         authors = {
-            post.author.id: post.author for post in posts if post.author is not None
+            author.id: author for post in posts if (author := post.author) is not None
         }
         covers = {
-            post.cover_file.id: post.cover_file
-            for post in posts
-            if post.cover_file is not None
+            cover.id: cover for post in posts if (cover := post.cover_file) is not None
         }
         if authors:
             self.users.prime_all(authors)

@@ -20,12 +20,11 @@ from clients.http import Auth, CallScope, Response, UpstreamHTTP
 
 from . import failures
 from .calls import ConduitCalls
-from .database import UserDocument
 from .records import ConduitUser, ConduitViewer, TokenPair
 
 
 class _SignedUp(msgspec.Struct):
-    user: UserDocument
+    user: ConduitUser
 
 
 class _Tokens(msgspec.Struct, rename="camel"):
@@ -33,15 +32,9 @@ class _Tokens(msgspec.Struct, rename="camel"):
     refresh_token: str | None = None
 
 
-class _Viewer(msgspec.Struct, rename={"id": "_id"}):
-    id: str
-    email: str | None = None
-    username: str | None = None
-
-
 _SIGNED_UP: Final = msgspec.json.Decoder(_SignedUp)
 _TOKENS: Final = msgspec.json.Decoder(_Tokens)
-_VIEWER: Final = msgspec.json.Decoder(_Viewer)
+_VIEWER: Final = msgspec.json.Decoder(ConduitViewer)
 
 
 class ConduitAuthentication:
@@ -58,7 +51,7 @@ class ConduitAuthentication:
         response = await self._post(
             "/authentication/local/new", "sign up", scope, email, password
         )
-        return response.decode(_SIGNED_UP).user.record()
+        return response.decode(_SIGNED_UP).user
 
     async def sign_in(self, email: str, password: str, scope: CallScope) -> TokenPair:
         """`POST /authentication/local`: by default it ends the person's other sessions.
@@ -130,8 +123,7 @@ class ConduitAuthentication:
         """`GET /authentication/user`: three fields of the whole User object."""
         calls = ConduitCalls(self._http, auth, scope)
         response = await calls.read("/authentication/user", operation="viewer")
-        found = response.decode(_VIEWER)
-        return ConduitViewer(found.id, found.email, found.username)
+        return response.decode(_VIEWER)
 
 
 def _pair(response: Response) -> TokenPair:

@@ -116,104 +116,24 @@ def _unusable(field: str, public_message: str) -> InvalidInputError:
     )
 
 
+def restricted(post: ConduitPost, populate: frozenset[str]) -> ConduitPost:
+    """The post without the related documents that nobody asked for.
+
+    The router's GraphQL populates what is selected there, and one selection serves all;
+    past storage's own rules a file must not be shown.
+    """
+    changes: dict[str, str | None] = {}
+    if "author" not in populate and isinstance(post.author_ref, ConduitUser):
+        changes["author_ref"] = post.author_id
+    if "coverFile" not in populate and isinstance(post.cover_ref, ConduitFile):
+        changes["cover_ref"] = post.cover_file_id
+    return msgspec.structs.replace(post, **changes) if changes else post
+
+
 # --------------------------------------------------------------------------------------
-# Documents as they come. Only what a record holds is decoded; MongoDB leaves unset
-# fields out (conduit.md §11), so all that may be null may be absent.
+# Lists as they come; the documents in them are the records themselves.
 
-
-class UserDocument(msgspec.Struct, rename={"id": "_id"}, gc=False):
-    """Of a whole User object with its provider tokens: two fields."""
-
-    id: str
-    username: str | None = None
-
-    def record(self) -> ConduitUser:
-        """What others may see."""
-        return ConduitUser(self.id, self.username)
-
-
-class FileDocument(
-    msgspec.Struct,
-    rename={
-        "id": "_id",
-        "is_public": "isPublic",
-        "created_at": "createdAt",
-        "updated_at": "updatedAt",
-        "mime_type": "mimeType",
-    },
-    gc=False,
-):
-    """A File without its addresses."""
-
-    id: str
-    name: str
-    created_at: str
-    updated_at: str
-    is_public: bool = False
-    mime_type: str | None = None
-    size: int | None = None
-    folder: str | None = None
-
-    def record(self) -> ConduitFile:
-        """The metadata."""
-        return ConduitFile(
-            self.id,
-            self.name,
-            self.mime_type,
-            self.size,
-            self.is_public,
-            self.folder,
-            self.created_at,
-            self.updated_at,
-        )
-
-
-class PostDocument(
-    msgspec.Struct,
-    rename={
-        "id": "_id",
-        "created_at": "createdAt",
-        "updated_at": "updatedAt",
-        "cover_file": "coverFile",
-    },
-    gc=False,
-):
-    """A Post; a relation is an id, a whole document if populated, or null."""
-
-    id: str
-    title: str
-    created_at: str
-    updated_at: str
-    body: str | None = None
-    author: str | UserDocument | None = None
-    cover_file: str | FileDocument | None = None
-
-    def record(self, populate: frozenset[str] = frozenset()) -> ConduitPost:
-        """`populate`: what was asked to be embedded; null then means "gone".
-
-        What came without being asked for (by GraphQL) is not kept: past storage's own
-        rules it must not be shown.
-        """
-        author, cover = self.author, self.cover_file
-        user = author if isinstance(author, UserDocument) else None
-        file = cover if isinstance(cover, FileDocument) else None
-        wants_author, wants_cover = "author" in populate, "coverFile" in populate
-        return ConduitPost(
-            self.id,
-            self.title,
-            self.body,
-            self.created_at,
-            self.updated_at,
-            author_id=author.id if isinstance(author, UserDocument) else author,
-            cover_file_id=cover.id if isinstance(cover, FileDocument) else cover,
-            author=user.record() if user and wants_author else None,
-            author_loaded=wants_author and not isinstance(author, str),
-            cover_file=file.record() if file and wants_cover else None,
-            cover_file_loaded=wants_cover and not isinstance(cover, str),
-        )
-
-
-# The same fields for Conduit's GraphQL, where a selected relation is populated.
+# Their fields for Conduit's GraphQL, where a selected relation is populated.
 FILE_SELECTION: Final = (
     "_id name mimeType size isPublic folder createdAt updatedAt"  # no address
 )
@@ -226,12 +146,12 @@ POST_SELECTION: Final = (
 class PostPage(msgspec.Struct):
     """What a paginated route answers."""
 
-    documents: list[PostDocument]
+    documents: list[ConduitPost]
     count: int
 
 
 class FilePage(msgspec.Struct):
     """What GetFiles answers."""
 
-    documents: list[FileDocument]
+    documents: list[ConduitFile]
     count: int

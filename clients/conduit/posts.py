@@ -21,7 +21,7 @@ from clients.keyset import Keyset
 
 from . import database, lookups
 from .calls import ConduitCalls
-from .database import PostDocument, PostPage, SortField
+from .database import PostPage, SortField
 from .records import ConduitPage, ConduitPost
 
 Sort = tuple[SortField, bool]
@@ -34,9 +34,9 @@ class _Deleted(msgspec.Struct):
     result: str
 
 
-_POST: Final = msgspec.json.Decoder(PostDocument)
+_POST: Final = msgspec.json.Decoder(ConduitPost)
 _PAGE: Final = msgspec.json.Decoder(PostPage)
-_PAGE_OR_ALL: Final = msgspec.json.Decoder(PostPage | list[PostDocument])
+_PAGE_OR_ALL: Final = msgspec.json.Decoder(PostPage | list[ConduitPost])
 _ATTRIBUTES: Final[dict[SortField, str]] = {
     "createdAt": "created_at",
     "updatedAt": "updated_at",
@@ -48,7 +48,7 @@ _BY_ID: Final = lookups.Source(
     field="getDatabasePostId",
     path="/database/Post/",
     document=_POST,
-    documents=msgspec.json.Decoder(list[PostDocument]),
+    documents=msgspec.json.Decoder(list[ConduitPost]),
 )
 _DOCUMENT: Final = msgspec.json.Decoder(dict[str, object])
 _WRITTEN_BY_CONDUIT: Final = frozenset({"_id", "createdAt", "updatedAt", "__v"})
@@ -90,7 +90,7 @@ class ConduitPosts:
             parameters={**database.populated(populate), **scoped},
             arguments="".join(f",{n}:{_quoted(v)}" for n, v in scoped.items()),
         )
-        return [document.record(populate) for document in documents]
+        return [database.restricted(document, populate) for document in documents]
 
     async def list_page(
         self,
@@ -126,10 +126,10 @@ class ConduitPosts:
             target = database.function("SearchPosts", conditions | page)
         elif author_id is not None:
             target = database.function("GetPostsByAuthor", conditions | page)
-            return await self._author_page(target, skip, limit, sort, populate)
+            return await self._author_page(target, skip, limit, sort)
         else:
             target = database.target("/database/Post", page)
-        return await self._page(target, "posts page", populate)
+        return await self._page(target, "posts page")
 
     async def count(
         self,
@@ -176,19 +176,15 @@ class ConduitPosts:
                 **database.scoped(scope),
             },
         )
-        return await self._page(target, "posts beyond", populate)
+        return await self._page(target, "posts beyond")
 
-    async def _page(
-        self, target: str, operation: str, populate: Populate
-    ) -> ConduitPage[ConduitPost]:
+    async def _page(self, target: str, operation: str) -> ConduitPage[ConduitPost]:
         response = await self._calls.read(target, operation=operation)
         page = response.decode(_PAGE)
-        return ConduitPage(
-            [post.record(populate) for post in page.documents], page.count
-        )
+        return ConduitPage(page.documents, page.count)
 
     async def _author_page(
-        self, target: str, skip: int, limit: int, sort: Sort, populate: Populate
+        self, target: str, skip: int, limit: int, sort: Sort
     ) -> ConduitPage[ConduitPost]:
         """A page of `GetPostsByAuthor`, also where it is the guide's plain endpoint.
 
@@ -204,7 +200,7 @@ class ConduitPosts:
             sorted_by = attrgetter(_ATTRIBUTES[field], "id")
             found.sort(key=sorted_by, reverse=descending)
             documents, count = found[skip : skip + limit], len(found)
-        return ConduitPage([post.record(populate) for post in documents], count)
+        return ConduitPage(documents, count)
 
     async def get(self, id: str, *, populate: Populate = NOTHING) -> ConduitPost:
         """`GET /database/Post/{id}`, fresh. Raises: NotFoundError, also if hidden."""
@@ -212,7 +208,7 @@ class ConduitPosts:
             database.target(self._path(id), database.populated(populate)),
             operation="post",
         )
-        return response.decode(_POST).record(populate)
+        return response.decode(_POST)
 
     async def create(
         self,
@@ -239,7 +235,7 @@ class ConduitPosts:
             operation="create post",
             json=_set_only(fields),
         )
-        return response.decode(_POST).record()
+        return response.decode(_POST)
 
     async def update(self, id: str, changes: PostChanges) -> ConduitPost:
         """`PATCH`, or when a field is to be cleared a read and a `PUT` of the rest.
@@ -285,7 +281,7 @@ class ConduitPosts:
         response = await self._calls.write(
             method, self._path(id), operation="update post", json=_set_only(fields)
         )
-        return response.decode(_POST).record()
+        return response.decode(_POST)
 
     async def delete(self, id: str) -> None:
         """`DELETE`, then a look: Conduit says Ok also when it deleted nothing.

@@ -2,10 +2,11 @@
 
 A Conduit user object carries e-mail addresses and the tokens of sign-in providers
 (conduit.md §2): `ConduitUser` has no place for them, and they are never decoded.
+MongoDB leaves unset fields out (conduit.md §11), so all that may be null may be absent.
 
-Structs, where there may be hundreds in an answer: made in a tenth of the time of a
-frozen dataclass. They cannot form a cycle, so the garbage collector may pass them by.
-A copy with changes is made by `msgspec.structs.replace`.
+Structs, so that documents are decoded straight into them. They cannot form a cycle, so
+the garbage collector may pass them by. A copy with changes is made by
+`msgspec.structs.replace`.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ import msgspec
 T = TypeVar("T")
 
 
-class ConduitUser(msgspec.Struct, frozen=True, gc=False):
+class ConduitUser(msgspec.Struct, frozen=True, gc=False, rename={"id": "_id"}):
     """What others may see of a person."""
 
     id: str
     username: str | None = None
 
 
-class ConduitViewer(msgspec.Struct, frozen=True, gc=False):
+class ConduitViewer(msgspec.Struct, frozen=True, gc=False, rename={"id": "_id"}):
     """What a person may see of themselves."""
 
     id: str
@@ -31,7 +32,19 @@ class ConduitViewer(msgspec.Struct, frozen=True, gc=False):
     username: str | None = None
 
 
-class ConduitFile(msgspec.Struct, frozen=True, gc=False):
+class ConduitFile(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    rename={
+        "id": "_id",
+        "is_public": "isPublic",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+        "mime_type": "mimeType",
+    },
+):
     """A file's metadata; its storage address is left out on purpose.
 
     `size` and `mime_type` are the uploader's word (conduit.md §6).
@@ -39,33 +52,64 @@ class ConduitFile(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     name: str
-    mime_type: str | None
-    size: int | None
-    is_public: bool
-    folder: str | None
     created_at: str
     updated_at: str
+    is_public: bool = False
+    mime_type: str | None = None
+    size: int | None = None
+    folder: str | None = None
 
 
-class ConduitPost(msgspec.Struct, frozen=True, gc=False):
+class ConduitPost(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    rename={
+        "id": "_id",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+        "author_ref": "author",
+        "cover_ref": "coverFile",
+    },
+):
     """A document of the schema `Post`.
 
-    `author_loaded` tells "populated, and gone" (author is None) from "not populated";
-    the same for the cover file. A populated relation whose target is gone comes
-    without its id.
+    A relation (`…_ref`) is an id, or the related document itself where it was
+    populated. One that is populated and whose target is gone comes without its id.
     """
 
     id: str
     title: str
-    body: str | None
     created_at: str
     updated_at: str
-    author_id: str | None
-    cover_file_id: str | None
-    author: ConduitUser | None = None
-    author_loaded: bool = False
-    cover_file: ConduitFile | None = None
-    cover_file_loaded: bool = False
+    body: str | None = None
+    author_ref: str | ConduitUser | None = None
+    cover_ref: str | ConduitFile | None = None
+
+    @property
+    def author_id(self) -> str | None:
+        """Who wrote it."""
+        ref = self.author_ref
+        return ref.id if isinstance(ref, ConduitUser) else ref
+
+    @property
+    def author(self) -> ConduitUser | None:
+        """The same, if it was populated."""
+        ref = self.author_ref
+        return ref if isinstance(ref, ConduitUser) else None
+
+    @property
+    def cover_file_id(self) -> str | None:
+        """Its picture."""
+        ref = self.cover_ref
+        return ref.id if isinstance(ref, ConduitFile) else ref
+
+    @property
+    def cover_file(self) -> ConduitFile | None:
+        """The same, if it was populated."""
+        ref = self.cover_ref
+        return ref if isinstance(ref, ConduitFile) else None
 
 
 @dataclass(frozen=True, slots=True)

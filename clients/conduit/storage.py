@@ -21,7 +21,7 @@ from clients.keyset import Keyset
 
 from . import database, failures, lookups
 from .calls import ConduitCalls
-from .database import FileDocument, FilePage
+from .database import FilePage
 from .records import ConduitFile, ConduitPage, PendingUpload
 
 # Later than every file.
@@ -36,7 +36,7 @@ _STRAY_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class _Upload(msgspec.Struct):
-    file: FileDocument
+    file: ConduitFile
     url: str
 
 
@@ -57,13 +57,13 @@ class _Contents(msgspec.Struct):
     data: str
 
 
-_FILE: Final = msgspec.json.Decoder(FileDocument)
+_FILE: Final = msgspec.json.Decoder(ConduitFile)
 _BY_ID: Final = lookups.Source(
     endpoint="GetFilesByIds",
     field="getStorageFileId",
     path="/storage/file/",
     document=_FILE,
-    documents=msgspec.json.Decoder(list[FileDocument]),
+    documents=msgspec.json.Decoder(list[ConduitFile]),
 )
 _PAGE: Final = msgspec.json.Decoder(FilePage)
 _ALIASES: Final = msgspec.json.Decoder(_AliasPage)
@@ -93,7 +93,7 @@ class ConduitStorage:
             selection=database.FILE_SELECTION,
             skip_endpoint=self._calls.offers.storage_authorization,
         )
-        return [document.record() for document in documents]
+        return documents
 
     async def page(
         self, *, limit: int, beyond: Keyset | None = None
@@ -101,7 +101,7 @@ class ConduitStorage:
         """`GetFiles`, newest first; `count` is the total only on the first page."""
         target = _newest(limit, beyond or self._from_the_start)
         page = (await self._calls.read(target, operation="files page")).decode(_PAGE)
-        return ConduitPage([file.record() for file in page.documents], page.count)
+        return ConduitPage(page.documents, page.count)
 
     @property
     def _from_the_start(self) -> Keyset:
@@ -126,7 +126,7 @@ class ConduitStorage:
         response = await self._calls.read(
             f"/storage/file/{self._calls.id(id)}", operation="file"
         )
-        return response.decode(_FILE).record()
+        return response.decode(_FILE)
 
     async def data(self, id: str) -> str:
         """`GET /storage/file/data/{id}`: the contents in base64, whole."""
@@ -207,7 +207,7 @@ class ConduitStorage:
             json=fields,
         )
         upload = response.decode(_UPLOAD)
-        return PendingUpload(upload.file.record(), _storage_address(upload.url))
+        return PendingUpload(upload.file, _storage_address(upload.url))
 
     async def put_bytes(
         self, url: str, content: AsyncIterable[bytes], *, size: int, mime_type: str

@@ -13,10 +13,9 @@ from clients.chunks import concurrently, equal_chunks
 
 from . import database
 from .calls import ConduitCalls
-from .database import UserDocument
 from .records import ConduitUser
 
-_USERS: Final = msgspec.json.Decoder(list[UserDocument])
+_USERS: Final = msgspec.json.Decoder(list[ConduitUser])
 
 
 class ConduitUsers:
@@ -39,4 +38,4 @@ class ConduitUsers:
             database.function("GetUsersByIds", {"ids": database.listed(ids)}),
             operation="users by ids",
         )
-        return [user.record() for user in response.decode(_USERS)]
+        return response.decode(_USERS)

@@ -128,8 +128,8 @@ def make_world(*, posts=0, notes=0, files=0, users=3):
                 body=None,
                 created_at=conduit_time(n),
                 updated_at=conduit_time(500 - n),
-                author_id=user_id(n % users) if users else None,
-                cover_file_id=file_id(n % files) if files else None,
+                author_ref=user_id(n % users) if users else None,
+                cover_ref=file_id(n % files) if files else None,
             )
             for n in range(posts)
         ],
@@ -264,21 +264,11 @@ class StubPosts:
     def _populated(self, post, populate):
         if "author" in populate:
             author = next((u for u in self.world.users if u.id == post.author_id), None)
-            post = replace(
-                post,
-                author=author,
-                author_loaded=True,
-                author_id=author and author.id,
-            )
+            post = replace(post, author_ref=author)
         if "coverFile" in populate:
             files = self.world.files
             cover = next((f for f in files if f.id == post.cover_file_id), None)
-            post = replace(
-                post,
-                cover_file=cover,
-                cover_file_loaded=True,
-                cover_file_id=cover and cover.id,
-            )
+            post = replace(post, cover_ref=cover)
         return post
 
     def _page(self, rows, count, populate):
@@ -370,8 +360,8 @@ class StubPosts:
             body=body,
             created_at=conduit_time(number),
             updated_at=conduit_time(number),
-            author_id=author_id,
-            cover_file_id=cover_file_id,
+            author_ref=author_id,
+            cover_ref=cover_file_id,
         )
         await self.world.wrote(
             "posts.create",
@@ -385,9 +375,14 @@ class StubPosts:
         return post
 
     async def update(self, id, changes):
+        fields = {
+            "cover_ref" if name == "cover_file_id" else name: value
+            for name, value in changes.items()
+        }
+
         def change():
             self.world.posts = [
-                replace(post, **changes) if post.id == id else post
+                replace(post, **fields) if post.id == id else post
                 for post in self.world.posts
             ]
 

@@ -49,7 +49,12 @@ from server.upstream_settings import StorageSettings
 
 FILE_ID = "5ecfa3ab-72d1-4b2a-9c3d-000000000001"
 FILE = ConduitFile(
-    FILE_ID, "cat.png", "image/png", 7, False, None, "2026-01-01", "2026-01-01"
+    id=FILE_ID,
+    name="cat.png",
+    mime_type="image/png",
+    size=7,
+    created_at="2026-01-01",
+    updated_at="2026-01-01",
 )
 GUARD = GuardSettings(
     cors_origins=frozenset(), max_body_bytes=1024, body_s=1, trusted_proxy_hops=0

@@ -152,8 +152,8 @@ def test_a_copy_is_good_if_its_tag_is_among_those_named(
 
 
 def test_the_tag_changes_with_the_file() -> None:
-    one = ConduitFile("a", "n", None, 1, False, None, "t", "t1")
-    other = ConduitFile("a", "n", None, 1, False, None, "t", "t2")
+    one = ConduitFile(id="a", name="n", size=1, created_at="t", updated_at="t1")
+    other = ConduitFile(id="a", name="n", size=1, created_at="t", updated_at="t2")
     assert entity_tag(one) != entity_tag(other)
     assert entity_tag(one).startswith('"')
 

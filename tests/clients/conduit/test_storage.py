@@ -33,7 +33,15 @@ DOCUMENT = {
     "url": None,
     "sourceUrl": None,
 }
-RECORD = ConduitFile(ID, "pic.png", "image/png", 99, False, "covers/", TIME, TIME)
+RECORD = ConduitFile(
+    id=ID,
+    name="pic.png",
+    mime_type="image/png",
+    size=99,
+    folder="covers/",
+    created_at=TIME,
+    updated_at=TIME,
+)
 
 
 def module_error(status: int, message: str) -> Script:
