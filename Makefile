@@ -7,10 +7,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run test check format schema bench profile clean
+.PHONY: help run test check format schema bench bench-peers bench-sweeps bench-record \
+	profile clean
 
 help: ## what can be called here
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(READY): requirements-dev.lock
 	@test -n "$(PYTHON)" || { echo "mainstem needs Python 3.11 or newer with venv and pip"; exit 1; }
@@ -46,6 +47,15 @@ schema: $(READY) ## print the SDL into schema/schema.graphql
 
 bench: $(READY) ## calls and CPU per operation beside a plain server
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(READY) ## the same beside the Node and Rust peers, if npm is there
+	@$(BIN)/python -m benchmarks --only cost --peers $(ARGS)
+
+bench-sweeps: $(READY) ## more objects, connections, requests, workers
+	@$(BIN)/python -m benchmarks.sweeps $(ARGS)
+
+bench-record: $(READY) ## everything, saved as results, chart and tables
+	@$(BIN)/python -m benchmarks --only calls session cost sweeps --peers --save $(ARGS)
 
 profile: $(READY) ## where the server's time goes under load, by layer
 	@$(BIN)/python -m benchmarks.profile $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the call table, the price of a session, the cost.
+"""`python -m benchmarks`: the call table, the price of a session, the cost, the sweeps.
 
 The last line printed is one line of JSON. Exits with 1 if a server fails, answers
 differ, or an operation does not make the upstream calls that were promised.
@@ -11,16 +11,24 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import uvloop
 
-from . import calls, cost, report, results, session_cost
+from . import calls, chart, cost, page, report, results, session_cost, sweeps
 from .operations import MEASURED
+from .peers.table import PEERS, installed
 from .processes import ProgramError
 from .servers import PLAIN, SERVERS, AnswerError
+from .sweeps import SweepOptions
 
 SECTIONS = ("calls", "session", "cost")
+# Minutes more, so only when asked for.
+FURTHER_SECTIONS = ("sweeps",)
+WARM_UP_S = 0.7
+# V8 compiles what is hot after some thousand requests.
+PEERS_WARM_UP_S = 2.0
 QUERIES = {query.name: query for query in MEASURED}
 NAMED_SERVERS = {server.name: server for server in SERVERS}
 # What a broken server or upstream looks like from here.
@@ -46,15 +54,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         _price_session(outcome)
     if "cost" in options.only:
         _compare_cost(options, outcome)
+    if "sweeps" in options.only:
+        _sweep(outcome)
     for failure in outcome.failures:
         print(f"FAILED: {failure}")
     if options.save:
-        path = results.save(
-            {**outcome.figures, **outcome.details, "failures": outcome.failures}
-        )
-        print(f"saved: {path}")
+        for path in _save(outcome):
+            print(f"written: {path}")
     print(json.dumps({**outcome.figures, "failures": len(outcome.failures)}))
     return 1 if outcome.failures else 0
+
+
+def _save(outcome: Outcome) -> list[Path]:
+    """The figures, the page made of them and, if they can fill it, the chart."""
+    path = results.save(
+        {**outcome.figures, **outcome.details, "failures": outcome.failures}
+    )
+    written = [path]
+    if chart.has_bars(results.read(path)):
+        written.append(chart.write(path))
+    return [*written, page.write(path)]
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
@@ -105,14 +124,18 @@ def _price_session(outcome: Outcome) -> None:
 
 
 def _compare_cost(options: argparse.Namespace, outcome: Outcome) -> None:
+    peers = installed(options.peers, _progress)
+    _progress("")
+    servers = [NAMED_SERVERS[name] for name in options.servers] + peers.servers
     chosen = cost.CostOptions(
-        servers=[NAMED_SERVERS[name] for name in options.servers],
+        servers=servers,
         queries=[QUERIES[name] for name in options.queries],
         seconds=options.seconds,
         rounds=options.rounds,
         connections=options.connections,
+        warm_up_s=PEERS_WARM_UP_S if peers.servers else WARM_UP_S,
     )
-    base = PLAIN.name if PLAIN in chosen.servers else chosen.servers[0].name
+    base = PLAIN.name if PLAIN in servers else servers[0].name
     print(
         f"Cost: {options.connections} connections, {options.rounds} rounds of"
         f" {options.seconds:g} s by turns; medians, and in brackets the ratio to"
@@ -123,7 +146,7 @@ def _compare_cost(options: argparse.Namespace, outcome: Outcome) -> None:
     _progress("")
     titles = {query.name: query.title for query in chosen.queries}
     print(report.cost_tables(found, titles, base) + "\n")
-    for note in found.notes:
+    for note in [*peers.missing, *found.notes]:
         print(f"note: {note}")
     noise = report.noise(found)
     if noise["disturbed_cells"]:
@@ -132,7 +155,21 @@ def _compare_cost(options: argparse.Namespace, outcome: Outcome) -> None:
         print("note: ~ the server had to wait for load: trust CPU and calls only")
     outcome.figures |= {**report.ratios(found), **noise}
     outcome.failures += found.failures
-    outcome.details["windows"] = [asdict(window) for window in found.windows]
+    outcome.details |= {
+        "windows": [asdict(window) for window in found.windows],
+        "titles": titles,
+        "servers": {server.name: server.title for server in servers},
+        "notes": [*peers.missing, *found.notes],
+    }
+    if peers.servers:
+        outcome.details["peer_packages"] = peers.versions
+
+
+def _sweep(outcome: Outcome) -> None:
+    found = uvloop.run(sweeps.run(SweepOptions(), _progress))
+    outcome.figures |= found.figures
+    outcome.failures += found.failures
+    outcome.details["sweeps"] = [asdict(sweep) for sweep in found.sweeps]
 
 
 def _progress(text: str) -> None:
@@ -147,18 +184,35 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Upstream calls and cost of the named queries.",
     )
     for name, choices in (
-        ("only", list(SECTIONS)),
         ("queries", list(QUERIES)),
         ("servers", list(NAMED_SERVERS)),
     ):
         parser.add_argument(f"--{name}", nargs="+", choices=choices, default=choices)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*SECTIONS, *FURTHER_SECTIONS],
+        default=list(SECTIONS),
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=list(PEERS),
+        default=[],
+        help="further servers for the cost; all that can be installed, without names",
+    )
     parser.add_argument("--seconds", type=float, default=1.5, help="of one window")
     parser.add_argument("--rounds", type=int, default=4, help="windows of each server")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument(
-        "--save", action="store_true", help="write benchmarks/results/<date>.json"
+        "--save",
+        action="store_true",
+        help="write benchmarks/results/<date>.json, and chart and tables out of it",
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.peers == [] and "--peers" in (sys.argv[1:] if argv is None else argv):
+        options.peers = list(PEERS)
+    return options
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from .load import Credentials
 from .operations import COUNTED, MOST_OF_EACH_KIND, Counted, KnownIds
 from .processes import Program
 from .servers import OURS, Running, Surroundings, start
@@ -102,21 +103,21 @@ def count_calls() -> list[Count]:
         )
         running = start(SERVER, around, core=None)
         try:
-            cookie = running.sign_in(*PERSON)
-            counts = _counts(running, cookie, upstreams, ROWS[:-1])
+            person = running.sign_in(*PERSON)
+            counts = _counts(running, person, upstreams, ROWS[:-1])
             _write_further_posts(upstreams.conduit)
-            return counts + _counts(running, cookie, upstreams, ROWS[-1:])
+            return counts + _counts(running, person, upstreams, ROWS[-1:])
         finally:
             running.program.stop()
 
 
 def _counts(
-    running: Running, cookie: str, upstreams: StandIns, rows: Sequence[int]
+    running: Running, person: Credentials, upstreams: StandIns, rows: Sequence[int]
 ) -> list[Count]:
-    found = json.loads(running.ask("ids_of_three_kinds", {}, cookie).body)
+    found = json.loads(running.ask("ids_of_three_kinds", {}, person).body)
     ids = KnownIds.of(found["data"])
     return [
-        _count(running, cookie, upstreams, operation, number, ids)
+        _count(running, person, upstreams, operation, number, ids)
         for operation in COUNTED
         for number in rows
     ]
@@ -124,7 +125,7 @@ def _counts(
 
 def _count(
     running: Running,
-    cookie: str,
+    person: Credentials,
     upstreams: StandIns,
     operation: Counted,
     rows: int,
@@ -133,7 +134,7 @@ def _count(
     variables = operation.variables(rows, ids)
     upstreams.forget()
     reads = upstreams.record_reads()
-    answer = running.ask(operation.document, variables, cookie)
+    answer = running.ask(operation.document, variables, person)
     return Count(
         operation=operation,
         rows=rows,

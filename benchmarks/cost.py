@@ -7,26 +7,23 @@ hits all of them alike; what counts is the ratio within a round, and of those th
 median. README.md tells how to read the figures.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .agreement import difference
-from .figures import CostReport, Window
-from .load import Load, LoadError, Target, press
-from .operations import KnownIds, Measured
-from .processes import (
-    LOAD_CORE,
-    SERVER_CORE,
-    ProgramError,
-    Usage,
-    can_pin,
-    core_busy_s,
-    pinned,
-)
-from .servers import AnswerError, Running, Server, data_of, post, start
+from .agreement import bare, difference
+from .figures import CostReport
+from .load import Credentials
+from .operations import Measured
+from .processes import LOAD_CORE, SERVER_CORE, ProgramError, can_pin, pinned
+from .servers import AnswerError, Running, Server, start
 from .surroundings import Stage, stage
+from .windows import BrokenError, Entrant, load, prepare, window
+
+# Calls under way when a window ends belong to the next one.
+CALLS_TOLERANCE = 0.02
+# As whom the connections ask, by the kind of session that a server understands.
+People = Mapping[str, Sequence[Credentials]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +46,14 @@ async def measure(options: CostOptions, tell: Callable[[str], None]) -> CostRepo
     with pinned(LOAD_CORE):
         async with stage() as set_up:
             with _started(options.servers, set_up, report) as running:
-                cookies = _cookies(running, set_up, report)
+                people = _people(running, set_up, report)
                 comparison = _Comparison(options, set_up, report, tell)
                 for query in options.queries:
                     if query.is_offered:
-                        await comparison.measure(query, running, cookies)
+                        await comparison.measure(query, running, people)
                     else:
                         report.notes.append(f"{query.name} needs {query.needs}")
+    report.notes += unequal_calls(report)
     return report
 
 
@@ -77,38 +75,24 @@ def _started(
             running.program.stop()
 
 
-def _cookies(
+def _people(
     started: Iterable[Running], set_up: Stage, report: CostReport
-) -> dict[str, str]:
-    """A Cookie header for each kind of session; the first server to offer it signs in.
+) -> dict[str, Sequence[Credentials]]:
+    """For each kind of session; the first server to offer it signs them in.
 
     The handwritten server has no sign-in of its own: it reads the sessions that ours
     has opened, with the same secret and out of the same store.
     """
-    cookies: dict[str, str] = {}
+    people: dict[str, Sequence[Credentials]] = {}
     for running in started:
         kind = running.server.session
-        if kind in cookies:
+        if kind in people:
             continue
         try:
-            cookies[kind] = set_up.sign_in(running)
+            people[kind] = set_up.people(running)
         except (AnswerError, OSError) as error:
             report.failures.append(f"{running.server.name} lets nobody in: {error}")
-    return cookies
-
-
-@dataclass(frozen=True, slots=True)
-class _Entrant:
-    """A server that answers a query as the others do, ready to be loaded with it."""
-
-    running: Running
-    target: Target
-    answer: bytes
-    data: dict[str, object]
-
-    @property
-    def name(self) -> str:
-        return self.running.server.name
+    return people
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,97 +105,88 @@ class _Comparison:
     tell: Callable[[str], None]
 
     async def measure(
-        self,
-        query: Measured,
-        started: Iterable[Running],
-        cookies: dict[str, str],
+        self, query: Measured, started: Iterable[Running], people: People
     ) -> None:
-        entrants: list[_Entrant] = []
+        entrants: list[Entrant] = []
         for running in started:
-            if (cookie := cookies.get(running.server.session)) is not None:
-                self._admit(query, running, cookie, entrants)
+            who = people.get(running.server.session)
+            if who is not None and running.server.answers(query.name):
+                self._admit(query, running, who, entrants)
         for entrant in entrants:
-            await self._press(query, entrant, self.options.warm_up_s)
+            self.tell(f"{query.name} warm-up: {entrant.name}")
+            await self._warm_up(entrant)
         for number in range(self.options.rounds):
             for entrant in entrants:
                 self.tell(f"{query.name} round {number + 1}: {entrant.name}")
-                window = await self._window(query, entrant, number)
-                if window is not None:
-                    self.report.windows.append(window)
+                await self._measure(entrant, number)
 
     def _admit(
         self,
         query: Measured,
         running: Running,
-        cookie: str,
-        entrants: list[_Entrant],
+        people: Sequence[Credentials],
+        entrants: list[Entrant],
     ) -> None:
         """Let a server take part if its answer is that of the first one."""
-        name = running.server.name
         try:
-            ids = running.ask("ids_of_three_kinds", {}, cookie)
-            body = query.body(KnownIds.of(json.loads(ids.body)["data"]))
-            answer = post(running.port, body, cookie)
-            data = data_of(answer, f"{name}, {query.name}")
+            entrant = prepare(query, running, people)
         except (AnswerError, OSError) as error:
             self.report.failures.append(f"{query.name}: {error}")
             return
-        if entrants and data != entrants[0].data:
-            where = difference(entrants[0].data, data)
+        if entrants and (where := _difference(entrants[0], entrant)):
             self.report.failures.append(
-                f"{query.name}: {name} answers otherwise than {entrants[0].name}:"
-                f" {where}"
+                f"{query.name}: {entrant.name} answers otherwise than"
+                f" {entrants[0].name}: {where}"
             )
             return
-        target = Target.graphql(running.port, body, cookie)
-        entrants.append(_Entrant(running, target, answer.body, data))
+        entrants.append(entrant)
 
-    async def _window(
-        self, query: Measured, entrant: _Entrant, number: int
-    ) -> Window | None:
-        pid = entrant.running.program.pid
-        calls_before = self.set_up.upstream_calls()
-        busy_before, before = core_busy_s(SERVER_CORE), Usage.of(pid)
-        load = await self._press(query, entrant, self.options.seconds)
-        after, busy_after = Usage.of(pid), core_busy_s(SERVER_CORE)
-        calls = self.set_up.upstream_calls() - calls_before
-        if load is None:
-            return None
-        cpu_s = after.cpu_s - before.cpu_s
-        others_s = busy_after - busy_before - cpu_s if can_pin() else 0.0
-        return Window(
-            query=query.name,
-            server=entrant.name,
-            round=number,
-            per_second=load.per_second,
-            p50_ms=load.latency_ms(0.50),
-            p99_ms=load.latency_ms(0.99),
-            cpu_us=cpu_s / load.requests * 1e6,
-            upstream_calls=calls / load.requests,
-            rss_mb=after.rss_bytes / 2**20,
-            core_share=cpu_s / load.duration_s,
-            others=max(0.0, others_s / load.duration_s),
-        )
-
-    async def _press(
-        self, query: Measured, entrant: _Entrant, seconds: float
-    ) -> Load | None:
-        """Load one server; None, and a failure told, if it broke or lied."""
+    async def _warm_up(self, entrant: Entrant) -> None:
         try:
-            load = await press(
-                entrant.target,
-                expected=entrant.answer,
+            await load(
+                entrant,
                 connections=self.options.connections,
-                seconds=seconds,
+                seconds=self.options.warm_up_s,
             )
-        except (LoadError, OSError) as error:
-            failure = entrant.running.program.post_mortem(f"broke: {error}")
-            self.report.failures.append(f"{query.name}: {failure}")
-            return None
-        if load.wrong:
-            self.report.failures.append(
-                f"{query.name}: {entrant.name} gave {load.wrong} wrong answers of"
-                f" {load.requests}, such as {load.sample[:200]!r}"
+        except BrokenError as error:
+            self.report.failures.append(str(error))
+
+    async def _measure(self, entrant: Entrant, number: int) -> None:
+        """One window into the report; a failure told if the server broke or lied."""
+        try:
+            found = await window(
+                entrant,
+                self.set_up,
+                number=number,
+                connections=self.options.connections,
+                seconds=self.options.seconds,
             )
-            return None
-        return load
+        except BrokenError as error:
+            self.report.failures.append(str(error))
+        else:
+            self.report.windows.append(found)
+
+
+def _difference(expected: Entrant, found: Entrant) -> str:
+    """Where two answers part, in words; read as the poorer dialect has them."""
+    one: object = expected.data
+    other: object = found.data
+    if any(each.running.server.dialect for each in (expected, found)):
+        one, other = bare(one), bare(other)
+    return "" if one == other else difference(one, other)
+
+
+def unequal_calls(report: CostReport) -> list[str]:
+    """Servers that made other upstream calls than the first one of a query."""
+    notes = []
+    for query in report.queries():
+        first, *others = report.servers(query)
+        calls = report.median(query, first, lambda window: window.upstream_calls) or 0
+        for server in others:
+            theirs = report.median(query, server, lambda w: w.upstream_calls) or 0
+            if abs(theirs - calls) > CALLS_TOLERANCE * calls:
+                notes.append(
+                    f"{query}: {server} made {theirs:.2f} upstream calls a request"
+                    f" where {first} made {calls:.2f}: not the same work"
+                )
+    return notes

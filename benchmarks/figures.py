@@ -1,12 +1,14 @@
 """What was measured: windows, and the medians and ratios over them.
 
-Filled by `cost.py`, read by `report.py`; pure arithmetic.
+Filled by `cost.py`, read by `report.py` and `page.py`; pure arithmetic.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
+# The name of our server in windows.
+OURS = "ours"
 # A window is disturbed when others took more than this share of the server's core.
 OTHERS_LIMIT = 0.10
 # A window is starved when the server's core idled for more than this share.
@@ -50,6 +52,14 @@ class CostReport:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def queries(self) -> list[str]:
+        """In the order measured."""
+        return list(dict.fromkeys(window.query for window in self.windows))
+
+    def servers(self, query: str) -> list[str]:
+        """Those with a window of the query, in the order measured."""
+        return list(dict.fromkeys(w.server for w in self.windows if w.query == query))
+
     def of(self, query: str, server: str) -> list[Window]:
         """The windows of one cell; undisturbed ones only, if there are any."""
         cell = self._cell(query, server)
@@ -65,7 +75,7 @@ class CostReport:
         return median(map(figure, cell)) if cell else None
 
     def ratio(
-        self, query: str, to: str, figure: Callable[[Window], float], of: str = "ours"
+        self, query: str, to: str, figure: Callable[[Window], float], of: str = OURS
     ) -> float | None:
         """The median over rounds of `of`'s figure divided by `to`'s.
 

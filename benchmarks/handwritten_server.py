@@ -45,13 +45,15 @@ class Clients:
     conduit: ConduitClient
     flux: FluxClient
 
-    async def newest_notes(self, limit: int) -> list[FluxNote]:
+    async def newest_notes(
+        self, limit: int, columns: frozenset[str] = NOTE_COLUMNS
+    ) -> list[FluxNote]:
         page = await self.flux.notes.page(
             limit=limit,
             descending=True,
             beyond=None,
             conditions=NoteConditions(),
-            columns=NOTE_COLUMNS,
+            columns=columns,
             count=False,
         )
         return page.notes
@@ -76,18 +78,37 @@ async def posts_and_notes(clients: Clients, variables: Variables) -> Json:
         clients.conduit.posts.list_page(limit=limit, populate=RELATIONS),
         clients.newest_notes(limit),
     )
-    nodes = [
-        {
+    nodes = [_full_post(post) for post in page.documents]
+    return {"posts": {"nodes": nodes}, "notes": {"nodes": _notes(notes)}}
+
+
+async def posts_and_notes_with_their_posts(
+    clients: Clients, variables: Variables
+) -> Json:
+    limit = variables["rows"]
+    page, notes = await asyncio.gather(
+        clients.conduit.posts.list_page(limit=limit, populate=RELATIONS),
+        clients.newest_notes(limit, NOTE_COLUMNS | {"post_id"}),
+    )
+    ids = list(dict.fromkeys(note.post_id for note in notes if note.post_id))
+    rows = await clients.conduit.posts.by_ids(ids, populate=RELATIONS)
+    found = {
+        post.id: {
             "id": global_id("Post", post.id),
             "title": post.title,
-            "body": post.body,
-            "createdAt": post.created_at,
             "author": _author(post.author),
             "coverFile": _file(post.cover_file),
         }
-        for post in page.documents
-    ]
-    return {"posts": {"nodes": nodes}, "notes": {"nodes": _notes(notes)}}
+        for post in rows
+    }
+    return {
+        "posts": {"nodes": [_full_post(post) for post in page.documents]},
+        "notes": {
+            "nodes": [
+                {**_note(note), "post": found.get(note.post_id or "")} for note in notes
+            ]
+        },
+    }
 
 
 async def posts_with_their_notes(clients: Clients, variables: Variables) -> Json:
@@ -174,11 +195,23 @@ async def ids_of_three_kinds(clients: Clients, _: Variables) -> Json:
 OPERATIONS: Final[Mapping[str, Callable[[Clients, Variables], Awaitable[Json]]]] = {
     "Posts": posts,
     "PostsAndNotes": posts_and_notes,
+    "PostsAndNotesWithTheirPosts": posts_and_notes_with_their_posts,
     "PostsWithTheirNotes": posts_with_their_notes,
     "NodesOfThreeKinds": nodes_of_three_kinds,
     "UpdateNote": update_note,
     "IdsOfThreeKinds": ids_of_three_kinds,
 }
+
+
+def _full_post(post: ConduitPost) -> Json:
+    return {
+        "id": global_id("Post", post.id),
+        "title": post.title,
+        "body": post.body,
+        "createdAt": post.created_at,
+        "author": _author(post.author),
+        "coverFile": _file(post.cover_file),
+    }
 
 
 def _author(user: ConduitUser | None) -> Json | None:

@@ -54,6 +54,10 @@ class KnownIds:
         ]
 
 
+# For operations that take none.
+NO_IDS = KnownIds([], [], [])
+
+
 def _rows(rows: int, _: KnownIds) -> Variables:
     return {"rows": rows}
 
@@ -92,8 +96,12 @@ class Measured:
         """Whether our schema has the field that this operation needs."""
         return self.needs is None or f"{self.needs}(" in _SDL.read_text()
 
-    def body(self, ids: KnownIds) -> bytes:
-        return request_body(self.document, self.variables(self.rows, ids))
+    def body(self, ids: KnownIds, dialect: str | None = None) -> bytes:
+        """What a client posts: our document, or that of another dialect."""
+        variables = self.variables(self.rows, ids)
+        if dialect is None:
+            return request_body(self.document, variables)
+        return json.dumps({"query": dialect, "variables": variables}).encode()
 
 
 COUNTED = (
@@ -128,5 +136,11 @@ MEASURED = (
         1,
         _one_note,
         needs="updateNote",
+    ),
+    Measured(
+        "Q6",
+        "Q2, and the notes' posts by their ids with author and cover",
+        "posts_and_notes_with_their_posts",
+        20,
     ),
 )

@@ -21,6 +21,7 @@ from typing import IO, Self
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE = 0
 LOAD_CORE = 1
+BOTH_CORES = frozenset({SERVER_CORE, LOAD_CORE})
 STOP_S = 10.0
 LOG_TAIL = 3000
 
@@ -48,12 +49,20 @@ def can_pin() -> bool:
     return True
 
 
+# One core, or several to choose from.
+Cores = int | frozenset[int]
+
+
+def _set_of(cores: Cores) -> frozenset[int]:
+    return frozenset({cores}) if isinstance(cores, int) else cores
+
+
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run on one core meanwhile, if there are enough of them."""
+def pinned(cores: Cores) -> Iterator[None]:
+    """Run there meanwhile, if there are enough of them."""
     before = os.sched_getaffinity(0)
     if can_pin():
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, _set_of(cores))
     try:
         yield
     finally:
@@ -77,7 +86,7 @@ class Program:
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        core: int | None = None,
+        core: Cores | None = None,
         pipe: bool = False,
     ) -> None:
         """`pipe` keeps standard output for `read_line`; else it goes to the log."""
@@ -166,6 +175,11 @@ class Usage:
         pids = _tree(pid)
         return cls(sum(map(_cpu_s, pids)), sum(map(_rss_bytes, pids)))
 
+    @staticmethod
+    def of_each_child(pid: int) -> list[float]:
+        """Seconds of CPU of each descendant, in the order they were started."""
+        return [_cpu_s(child) for child in _tree(pid)[1:]]
+
 
 def core_busy_s(core: int) -> float:
     """Seconds that a core has worked since the machine started, for whomever."""
@@ -177,7 +191,7 @@ def core_busy_s(core: int) -> float:
     raise LookupError(f"no core {core}")
 
 
-def _child_setup(core: int | None) -> Callable[[], None]:
+def _child_setup(core: Cores | None) -> Callable[[], None]:
     """What the child calls before its program: its core, and to die with us."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
@@ -187,7 +201,7 @@ def _child_setup(core: int | None) -> Callable[[], None]:
         if os.getppid() != parent:
             os._exit(1)
         if core is not None:
-            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, _set_of(core))
 
     return setup
 

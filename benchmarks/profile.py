@@ -124,11 +124,11 @@ async def sample(query: Measured, seconds: float) -> tuple[Samples, float]:
             server = replace(OURS, command=command)
             running = start(server, set_up.around, core=SERVER_CORE)
             try:
-                cookie = set_up.sign_in(running)
-                ids = running.ask("ids_of_three_kinds", {}, cookie)
+                people = set_up.people(running)
+                ids = running.ask("ids_of_three_kinds", {}, people[0])
                 body = query.body(KnownIds.of(json.loads(ids.body)["data"]))
-                expected = post(running.port, body, cookie).body
-                target = Target.graphql(running.port, body, cookie)
+                expected = post(running.port, body, people[0]).body
+                target = Target.graphql(running.port, body, people)
                 await _press(target, expected, WARM_UP_S)
                 running.program.send(signal.SIGUSR1)
                 per_second = await _press(target, expected, seconds)

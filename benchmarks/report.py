@@ -6,10 +6,10 @@ Called by `__main__.py`; pure, so that the tests can look at what is printed.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .calls import Count
-from .figures import CostReport, Window
+from .figures import OURS, CostReport, Window
 
 # Heading, the figure, how it is printed.
-_FIGURES: tuple[tuple[str, Callable[[Window], float], str], ...] = (
+FIGURES: tuple[tuple[str, Callable[[Window], float], str], ...] = (
     ("requests/s", lambda window: window.per_second, ",.0f"),
     ("p50 ms", lambda window: window.p50_ms, ",.2f"),
     ("p99 ms", lambda window: window.p99_ms, ",.2f"),
@@ -17,8 +17,8 @@ _FIGURES: tuple[tuple[str, Callable[[Window], float], str], ...] = (
     ("calls", lambda window: window.upstream_calls, ",.2f"),
     ("RSS MB", lambda window: window.rss_mb, ",.0f"),
 )
-# The names of the ratios in the JSON line, by the server that ours is compared with.
-_RATIO_NAMES = {"stock": "stock", "handwritten": "handwritten"}
+# In the JSON line whether or not they took part: null says that they did not.
+_ALWAYS = (("Q2", "stock"), ("Q2", "handwritten"))
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -37,17 +37,19 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def cost_tables(report: CostReport, titles: Mapping[str, str], base: str) -> str:
     """One table per query: medians, and in brackets the ratio to `base`."""
     parts = []
-    for query in dict.fromkeys(window.query for window in report.windows):
-        servers = dict.fromkeys(w.server for w in report.windows if w.query == query)
-        rows = [[server, *_cells(report, query, server, base)] for server in servers]
-        heading = [query, *(name for name, _, _ in _FIGURES), "its core", "others"]
+    for query in report.queries():
+        rows = [
+            [server, *_cells(report, query, server, base)]
+            for server in report.servers(query)
+        ]
+        heading = [query, *(name for name, _, _ in FIGURES), "its core", "others"]
         parts.append(f"{query}: {titles[query]}\n{table(heading, rows)}")
     return "\n\n".join(parts)
 
 
 def _cells(report: CostReport, query: str, server: str, base: str) -> list[str]:
     cells = []
-    for _, figure, spec in _FIGURES:
+    for _, figure, spec in FIGURES:
         value = report.median(query, server, figure)
         ratio = report.ratio(query, base, figure, of=server)
         text = "-" if value is None else format(value, spec)
@@ -72,15 +74,34 @@ def noise(report: CostReport) -> dict[str, int]:
 
 
 def ratios(report: CostReport) -> dict[str, float | None]:
-    """CPU per request, ours divided by theirs; null where one side is missing."""
-    queries = ["Q2", *dict.fromkeys(window.query for window in report.windows)]
-    found: dict[str, float | None] = {}
-    for query in dict.fromkeys(queries):
-        for server, name in _RATIO_NAMES.items():
-            ratio = report.ratio(query, server, lambda window: window.cpu_us)
-            key = f"{query.lower()}_cpu_vs_{name}"
-            found[key] = None if ratio is None else round(ratio, 4)
+    """Ours divided by theirs; null where one side is missing.
+
+    CPU per request of each query and server, and requests/s of Q2.
+    """
+    cells = dict.fromkeys(
+        [
+            *_ALWAYS,
+            *(
+                (query, server)
+                for query in report.queries()
+                for server in report.servers(query)
+                if server != OURS
+            ),
+        ]
+    )
+    found = {}
+    for query, server in cells:
+        cpu = report.ratio(query, server, lambda window: window.cpu_us)
+        found[f"{query.lower()}_cpu_vs_{server}"] = _rounded(cpu)
+    for query, server in cells:
+        if query == "Q2":
+            rate = report.ratio(query, server, lambda window: window.per_second)
+            found[f"q2_rps_vs_{server}"] = _rounded(rate)
     return found
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 4)
 
 
 def call_table(counts: Sequence[Count]) -> str:

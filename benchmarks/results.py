@@ -1,7 +1,7 @@
 """Keeps the figures of a run, with all that they depend on, when asked to (`--save`).
 
-Called by `__main__.py`. One file per day in `benchmarks/results/`; a second run of a
-day replaces the first.
+Written by `__main__.py`, read by `chart.py` and `page.py`. One file per day in
+`benchmarks/results/`; a second run of a day replaces the first.
 """
 
 import json
@@ -13,13 +13,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from .figures import CostReport, Window
 from .processes import ROOT
 
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = (
     *("strawberry-graphql", "graphql-core", "fastapi", "starlette", "uvicorn"),
-    *("uvloop", "httptools", "httpx", "redis", "aiodataloader", "msgspec", "orjson"),
+    *(
+        "uvloop",
+        "httptools",
+        "httpx",
+        "redis",
+        "aiodataloader",
+        "msgspec",
+        "orjson",
+        "pyreqwest",
+    ),
 )
 
 
@@ -31,6 +42,22 @@ def save(figures: Mapping[str, object]) -> Path:
     content = {"date": today, **versions(), **figures}
     path.write_text(json.dumps(content, indent=2) + "\n")
     return path
+
+
+def newest() -> Path | None:
+    """The file of the last day that has one."""
+    return max(FOLDER.glob("*.json"), default=None)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A saved file. Any: it is JSON whose shape `save` and its callers know."""
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def cost_of(saved: Mapping[str, Any]) -> CostReport:
+    """The windows of a saved file, for medians and ratios."""
+    return CostReport([Window(**window) for window in saved.get("windows", [])])
 
 
 def versions() -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The servers that are measured, as a table, and how one of them is started.
 
-Used by `cost.py`, `calls.py` and `profile.py`. A further server is a row of `SERVERS`
-(or of a table of its own, such as peers that need other tools): a command, and an
+Used by `cost.py`, `calls.py`, `profile.py` and `sweeps/`. A further server is a row of
+`SERVERS`, or of the table in `peers/` if it needs other tools: a command, and an
 environment whose values may name what surrounds the server, see `Surroundings`.
 """
 
@@ -14,13 +14,16 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from .load import Credentials
 from .operations import request_body
-from .processes import Program, free_port
+from .processes import ROOT, Cores, Program, free_port
 
 # Nothing else: a setting in somebody's shell must not change what is measured.
 _INHERITED = ("PATH", "HOME", "LANG")
+BUILD = ROOT / ".build" / "benchmarks"
 READY_S = 40.0
 ANSWER_S = 30.0
 
@@ -29,15 +32,25 @@ ANSWER_S = 30.0
 class Server:
     """One row of the table.
 
-    `session` is whose session it understands: `sealed`, our cookie, or `plain`, the
-    unsealed one of `plain_server.py`.
+    `session` is how it is told who asks: `sealed`, our cookie, `plain`, the unsealed
+    one of `plain_server.py`, or `bearer`, an upstream token that it passes on.
+    `dialect` are the documents of a server that cannot take ours, by query; it takes
+    part in those only, and its answers name rows by the upstreams' ids (`bare`).
+    `config` is a file in which `$port` and the like are filled in before it starts;
+    `{config}` names the filled one.
     """
 
     name: str
     title: str
     command: tuple[str, ...]
     env: Mapping[str, str]
-    session: Literal["sealed", "plain"]
+    session: Literal["sealed", "plain", "bearer"]
+    dialect: Mapping[str, Path] | None = None
+    config: Path | None = None
+
+    def answers(self, query: str) -> bool:
+        """Whether it takes part in a query."""
+        return self.dialect is None or query in self.dialect
 
 
 _UPSTREAMS = {
@@ -135,24 +148,28 @@ class Running:
     program: Program
     port: int
 
-    def ask(self, name: str, variables: Mapping[str, object], cookie: str) -> Answer:
+    def ask(
+        self, name: str, variables: Mapping[str, object], who: Credentials
+    ) -> Answer:
         """Send one of our documents. Raises: AnswerError unless it went well."""
-        answer = post(self.port, request_body(name, variables), cookie)
+        answer = post(self.port, request_body(name, variables), who)
         data_of(answer, f"{self.server.name}, {name}")
         return answer
 
-    def sign_in(self, email: str, password: str) -> str:
-        """Sign in through the graph; returns the Cookie header to send from now on."""
-        answer = self.ask("sign_in", {"email": email, "password": password}, "")
+    def sign_in(self, email: str, password: str) -> Credentials:
+        """Sign in through the graph; returns the header to send from now on."""
+        answer = self.ask("sign_in", {"email": email, "password": password}, {})
         if not answer.cookie:
             raise AnswerError(f"no session was opened: {answer.body[:300]!r}")
-        return answer.cookie
+        return {"Cookie": answer.cookie}
 
 
-def start(server: Server, around: Surroundings, *, core: int | None) -> Running:
-    """Start a server and wait until it answers. Raises: ProgramError."""
+def start(server: Server, around: Surroundings, *, core: Cores | None) -> Running:
+    """Start a server and wait until it answers. Raises: ProgramError, OSError."""
     port = free_port()
     values = around.values(port)
+    if server.config is not None:
+        values["config"] = str(_filled(server.config, values))
     program = Program(
         server.name,
         [part.format_map(values) for part in server.command],
@@ -172,11 +189,19 @@ def start(server: Server, around: Surroundings, *, core: int | None) -> Running:
     return running
 
 
+def _filled(template: Path, values: Mapping[str, str]) -> Path:
+    """The file with its `$names` replaced, among the things that may be deleted."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    path = BUILD / template.name
+    path.write_text(string.Template(template.read_text()).substitute(values))
+    return path
+
+
 def _wait_until_it_answers(running: Running) -> None:
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            post(running.port, b'{"query":"{__typename}"}', "")
+            post(running.port, b'{"query":"{__typename}"}', {})
         except (OSError, http.client.HTTPException):
             if not running.program.running:
                 raise running.program.failure("ended while starting") from None
@@ -187,12 +212,10 @@ def _wait_until_it_answers(running: Running) -> None:
             return
 
 
-def post(port: int, body: bytes, cookie: str) -> Answer:
+def post(port: int, body: bytes, who: Credentials) -> Answer:
     """Post a GraphQL request. Raises: OSError, http.client.HTTPException."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if cookie:
-        headers["Cookie"] = cookie
+    headers = {"Content-Type": "application/json", "Accept": "application/json", **who}
     try:
         connection.request("POST", "/graphql", body, headers)
         response = connection.getresponse()

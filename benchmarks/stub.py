@@ -1,9 +1,10 @@
 """The stub upstream: Flux and Conduit in one process that answers at once.
 
-Started by `servers.py` as `python -m benchmarks.stub`, on a core of its own. Each
-distinct request is answered once by `stub_answers.py`; the bytes are kept, so that
-the stub costs the same for every server that is measured. `GET /_stub/calls` tells
-how many requests came, refused ones included and itself not.
+Started by `surroundings.py` as `python -m benchmarks.stub [milliseconds]`, on a core of
+its own; with a number, data routes answer that much later. Each distinct request is
+answered once by `stub_answers.py`; the bytes are kept, so that the stub costs the same
+for every server that is measured. `GET /_stub/calls` tells how many requests came,
+refused ones included and itself not.
 
 A data route without a bearer token is refused: a server that skips the work of the
 session shall not look fast.
@@ -11,6 +12,7 @@ session shall not look fast.
 
 import asyncio
 import json
+import sys
 from http import HTTPStatus
 from typing import cast
 
@@ -27,7 +29,8 @@ COUNTER_PATH = b"/_stub/calls"
 class Stub:
     """What all connections share: the answers and the count."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float) -> None:
+        self.delay_s = delay_s
         self._answers = StubAnswers()
         self._kept: dict[tuple[bytes, bytes, bytes], bytes] = {}
         self._calls = 0
@@ -82,7 +85,14 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         method = self._parser.get_method()
         reply = self._stub.reply(method, self._target, self._body, token=self._token)
-        if self._transport is not None:
+        if self._stub.delay_s and self._token:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._stub.delay_s, self._write, reply)
+        else:
+            self._write(reply)
+
+    def _write(self, reply: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(reply)
 
 
@@ -97,14 +107,16 @@ def _on_wire(answer: Answer) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + answer.body
 
 
-async def serve() -> None:
+async def serve(delay_s: float) -> None:
     """Serve on a free port, told as the first line on standard output."""
-    stub = Stub()
+    stub = Stub(delay_s)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(stub), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: _Connection(stub), "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(serve(int(sys.argv[1]) / 1000 if sys.argv[1:] else 0.0))

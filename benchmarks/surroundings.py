@@ -1,7 +1,7 @@
 """What stands around the servers while their cost is measured.
 
-Used by `cost.py`, `session_cost.py` and `profile.py`: the stub upstream and a real
-Valkey, both on the load's core, and sessions in it for the servers to find.
+Used by `cost.py`, `session_cost.py`, `profile.py` and `sweeps/`: the stub upstream and
+a real Valkey, both on the load's core, and sessions in it for the servers to find.
 """
 
 import http.client
@@ -16,11 +16,16 @@ import redis.asyncio
 from sandbox.launch import ValkeyServer
 
 from . import upstream_data
-from .processes import LOAD_CORE, Program
+from .load import Credentials
+from .processes import LOAD_CORE, Cores, Program, pinned
 from .servers import Running, Surroundings
 from .stub_answers import StubAnswers
 
-PERSON = ("person0@example.com", "a-long-password-for-the-stub")
+# Each connection asks as somebody else, so that no server can share a person's reads
+# between requests; fewer than may sign in from one address within a minute.
+PEOPLE = 16
+PASSWORD = "a-long-password-for-the-stub"  # noqa: S105 - nobody checks it
+PERSON = ("person0@example.com", PASSWORD)
 PLAIN_SESSION = "0123456789abcdef0123456789abcdef"
 
 
@@ -41,28 +46,51 @@ class Stage:
         finally:
             connection.close()
 
-    def sign_in(self, running: Running) -> str:
-        """The Cookie header of the person whom the stub knows."""
-        if running.server.session == "plain":
-            return f"session={PLAIN_SESSION}"
-        return running.sign_in(*PERSON)
+    def people(self, running: Running) -> list[Credentials]:
+        """As whom the connections ask, in the way that the server understands.
+
+        Raises: AnswerError, OSError: it lets nobody in.
+        """
+        numbers = range(PEOPLE)
+        match running.server.session:
+            case "plain":
+                return [{"Cookie": f"session={PLAIN_SESSION}{n}"} for n in numbers]
+            case "bearer":
+                return [{"Authorization": f"Bearer person-{n}"} for n in numbers]
+            case "sealed":
+                return [running.sign_in(_email(n), PASSWORD) for n in numbers]
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Start the stub and Valkey; the calling process should be on the load's core."""
-    command = [sys.executable, "-m", "benchmarks.stub"]
-    with Program("stub", command, core=LOAD_CORE, pipe=True) as stub:
+async def stage(*, cores: Cores = LOAD_CORE, delay_ms: int = 0) -> AsyncIterator[Stage]:
+    """Start the stub, which answers after a while, and Valkey, on the same cores."""
+    command = [sys.executable, "-m", "benchmarks.stub", str(delay_ms)]
+    with Program("stub", command, core=cores, pipe=True) as stub:
         port = int(stub.read_line())
         url = f"http://127.0.0.1:{port}"
-        async with ValkeyServer() as valkey:
-            await _open_plain_session(valkey.url)
+        with pinned(cores):
+            valkey = ValkeyServer()
+            await valkey.start()
+        try:
+            await _open_plain_sessions(valkey.url)
             yield Stage(Surroundings(flux=url, conduit=url, redis=valkey.url), port)
+        finally:
+            await valkey.stop()
 
 
-async def _open_plain_session(redis_url: str) -> None:
+def _email(number: int) -> str:
+    return f"person{number}@example.com"
+
+
+async def _open_plain_sessions(redis_url: str) -> None:
     """What `plain_server.py` would have stored at its sign-in."""
-    signed_in = StubAnswers().answer("POST", "/authentication/local", b"{}")
-    record = {**json.loads(signed_in.body), "userId": upstream_data.user(0)["_id"]}
+    answers = StubAnswers()
     async with redis.asyncio.from_url(redis_url) as store:
-        await store.set(f"plain:{PLAIN_SESSION}", json.dumps(record))
+        for number in range(PEOPLE):
+            body = json.dumps({"email": _email(number)}).encode()
+            signed_in = answers.answer("POST", "/authentication/local", body)
+            record = {
+                **json.loads(signed_in.body),
+                "userId": upstream_data.user(number)["_id"],
+            }
+            await store.set(f"plain:{PLAIN_SESSION}{number}", json.dumps(record))

@@ -9,7 +9,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 USERS = 6
-POSTS = 150
+POSTS = 300
 NOTES_PER_POST = 6
 
 _NAMESPACE = uuid.UUID("62656e63-686d-6172-8000-000000000000")
@@ -90,14 +90,18 @@ def post(number: int) -> Row:
 
 
 def note(number: int) -> Row:
-    """A note about one of the posts; every post has `NOTES_PER_POST` of them."""
+    """A note about one of the posts; every post has `NOTES_PER_POST` of them.
+
+    The newest notes are about posts that are not among the newest, so that a page of
+    both needs those posts by their ids.
+    """
     return {
         "id": _id("note", number),
         "body": f"Note {number}: check the dates in the second paragraph.",
         "created_at": _flux_time(number),
         "updated_at": None,
         "owner_id": _id("user", 0),
-        "post_id": _id("post", number % POSTS),
+        "post_id": _id("post", (number + POSTS // 2) % POSTS),
     }
 
 

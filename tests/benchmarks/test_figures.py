@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from benchmarks.agreement import difference
+from benchmarks.agreement import bare, difference
+from benchmarks.cost import unequal_calls
 from benchmarks.figures import CostReport, Window
 from benchmarks.report import cost_tables, noise, ratios
 
@@ -64,21 +65,56 @@ def test_a_server_that_waited_for_load_is_told() -> None:
     assert "60%~" in cost_tables(report, {"Q2": "title"}, "stock")
 
 
-def test_json_names_the_cpu_of_q2_against_both_others() -> None:
+def test_json_names_cpu_and_rate_of_q2_against_every_other() -> None:
     report = CostReport(
         windows("ours", 30) + windows("stock", 90) + windows("handwritten", 20)
+    )
+    report.windows.append(
+        replace(WINDOW, server="tailcall", cpu_us=60.0, per_second=50.0)
     )
 
     assert ratios(report) == {
         "q2_cpu_vs_stock": 0.3333,
         "q2_cpu_vs_handwritten": 1.5,
+        "q2_cpu_vs_tailcall": 0.5,
+        "q2_rps_vs_stock": 1.0,
+        "q2_rps_vs_handwritten": 1.0,
+        "q2_rps_vs_tailcall": 2.0,
     }
+
+
+def test_json_names_the_cpu_of_every_query_measured() -> None:
+    report = CostReport(windows("ours", 30) + windows("stock", 90))
+    report.windows += [replace(each, query="Q4") for each in report.windows]
+
+    assert ratios(report)["q4_cpu_vs_stock"] == 0.3333
+    assert "q4_rps_vs_stock" not in ratios(report)
 
 
 def test_json_says_null_where_a_server_is_missing() -> None:
     assert ratios(CostReport(windows("ours", 30))) == {
         "q2_cpu_vs_stock": None,
         "q2_cpu_vs_handwritten": None,
+        "q2_rps_vs_stock": None,
+        "q2_rps_vs_handwritten": None,
+    }
+
+
+def test_a_server_that_makes_other_upstream_calls_is_told() -> None:
+    report = CostReport(windows("ours", 30) + windows("stock", 90))
+    report.windows.append(replace(WINDOW, server="tailcall", upstream_calls=0.34))
+
+    (note,) = unequal_calls(report)
+    assert note.startswith("Q2: tailcall made 0.34 upstream calls a request where ours")
+
+
+def test_answers_of_another_dialect_compare_by_rows_not_by_shape() -> None:
+    ours = {"notes": {"nodes": [{"id": "Tm90ZTphYi0x", "body": "Tm90ZTphYi0x"}]}}
+
+    assert bare(ours) == {"notes": [{"id": "ab-1", "body": "Tm90ZTphYi0x"}]}
+    assert bare(bare(ours)) == bare(ours)
+    assert bare({"id": "1ffa307f-f1a5-52cf-83ab-c4a8c243ba2d"}) == {
+        "id": "1ffa307f-f1a5-52cf-83ab-c4a8c243ba2d"
     }
 
 

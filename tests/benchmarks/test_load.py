@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.load import Load, LoadError, Target, press
+from benchmarks.load import Load, LoadError, Target, press, press_all
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -40,7 +40,7 @@ async def listening(server: Server) -> AsyncIterator[Target]:
     listener = await asyncio.start_server(server.talk, "127.0.0.1", 0)
     async with listener:
         port: int = listener.sockets[0].getsockname()[1]
-        yield Target.graphql(port, b"body", "a=b")
+        yield Target.graphql(port, b"body", [{"Cookie": "a=b"}])
 
 
 async def test_counts_what_the_server_saw_over_the_asked_for_connections() -> None:
@@ -80,6 +80,32 @@ async def test_tells_an_answer_that_differs(answer: bytes) -> None:
     assert load.requests > 1
 
 
+async def test_people_take_turns_on_the_connections() -> None:
+    server = Server(GOOD)
+    async with listening(server) as target:
+        people = [{"Cookie": "one"}, {"Authorization": "two"}]
+        several = Target.graphql(target.port, b"body", people)
+        await press(several, expected=b"ok", connections=3, seconds=0)
+
+    asked = [request.split(b"\r\n")[4] for request in server.requests]
+    assert sorted(asked) == [b"Authorization: two", b"Cookie: one", b"Cookie: one"]
+
+
+async def test_requests_that_connections_share_are_sent_once_each() -> None:
+    server = Server(GOOD)
+    async with listening(server) as target:
+        requests = [
+            Target.graphql(target.port, str(number).encode(), [{}]).requests[0]
+            for number in range(1000, 1007)
+        ]
+        load = await press_all(
+            target.port, iter(requests), expected=b"ok", connections=3
+        )
+
+    assert sorted(server.requests) == requests
+    assert load.requests == 7
+
+
 async def test_latency_is_the_time_to_the_whole_answer() -> None:
     async with listening(Server(GOOD, delay_s=0.05)) as target:
         load = await press(target, expected=b"ok", connections=2, seconds=0.12)
@@ -95,7 +121,7 @@ async def test_a_closed_connection_is_an_error() -> None:
     listener = await asyncio.start_server(close, "127.0.0.1", 0)
     async with listener:
         port = listener.sockets[0].getsockname()[1]
-        target = Target(port, b"GET / HTTP/1.1\r\n\r\n")
+        target = Target(port, (b"GET / HTTP/1.1\r\n\r\n",))
         with pytest.raises(LoadError, match="closed the connection"):
             await press(target, expected=b"", connections=1, seconds=0.1)
 

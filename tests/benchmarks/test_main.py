@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import calls, results
+from benchmarks import calls, page, results
 from benchmarks.calls import Count
 from benchmarks.operations import COUNTED
 from benchmarks.report import call_table
@@ -75,11 +75,15 @@ def test_saved_file_holds_the_figures_and_what_they_depend_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(calls, "count_calls", lambda: counts(total=2))
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
+    shown = tmp_path / "performance.md"
+    shown.write_text(f"{page.BEGIN}{page.END}")
+    monkeypatch.setattr(page, "PAGE", shown)
 
     assert command.main(["--only", "calls", "--save"]) == 0
 
-    (file,) = tmp_path.iterdir()
+    (file,) = (tmp_path / "results").iterdir()
+    assert "Measured on" in shown.read_text()
     saved = json.loads(file.read_text())
     assert file.name == f"{saved['date']}.json"
     assert saved["calls_as_promised"] is True

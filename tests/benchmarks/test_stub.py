@@ -3,6 +3,7 @@
 import http.client
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,43 @@ def test_answers_404_to_what_it_does_not_know(stub: http.client.HTTPConnection) 
 
     assert status == 404
     assert "/database/Tag" in body["error"]
+
+
+def test_each_person_signs_in_with_a_token_of_their_own(
+    stub: http.client.HTTPConnection,
+) -> None:
+    tokens = {
+        ask(
+            stub,
+            "/authentication/local",
+            method="POST",
+            body={"email": f"person{number}@example.com"},
+        )[1]["accessToken"]
+        for number in (0, 3, 3, 12)
+    }
+
+    assert len(tokens) == 3
+
+
+def test_the_newest_notes_are_about_posts_that_are_not_on_the_first_page(
+    stub: http.client.HTTPConnection,
+) -> None:
+    _, page = ask(stub, POSTS.replace("limit=3", "limit=100"))
+    _, notes = ask(stub, "/notes?select=post_id&order=created_at.desc&limit=100")
+
+    posts = {document["_id"] for document in page["documents"]}
+    assert posts.isdisjoint({note["post_id"] for note in notes})
+
+
+def test_a_slow_stub_answers_later_and_tells_its_count_at_once() -> None:
+    command = [sys.executable, "-m", "benchmarks.stub", "80"]
+    with Program("stub", command, pipe=True) as program:
+        connection = http.client.HTTPConnection("127.0.0.1", int(program.read_line()))
+        started = time.monotonic()
+        status, _ = ask(connection, POSTS)
+        assert time.monotonic() - started >= 0.08
+        assert status == 200
+        connection.close()
 
 
 def test_counts_every_call_but_not_the_question_for_the_count(
