@@ -5,9 +5,8 @@ Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled
 """
 
 import asyncio
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -32,7 +31,7 @@ class Auth(Protocol):
         """The upstream refused `refused`: a new token to repeat with once, or None."""
 
 
-class CallRecord(msgspec.Struct, frozen=True):
+class CallRecord(msgspec.Struct, frozen=True, gc=False):
     """One call; `status` is None when no whole answer came.
 
     `shared`: it did not go over the wire; an equal one of the same person did, and
@@ -76,18 +75,20 @@ class CallScope:
                 operation=operation,
             )
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """A read that `abandon` may cut short, in the task that runs it."""
+    def begin_read(self) -> asyncio.Task[object] | None:
+        """A read that `abandon` may cut short, in the task that runs it.
+
+        What is returned goes to `end_read`; None: within a read that has begun.
+        """
         task = asyncio.current_task()
         if task is None or task in self._reads:
-            yield
-            return
+            return None
         self._reads.add(task)
-        try:
-            yield
-        finally:
-            self._reads.discard(task)
+        return task
+
+    def end_read(self, task: asyncio.Task[object]) -> None:
+        """The read is over, in whatever way."""
+        self._reads.discard(task)
 
     def record(self, call: CallRecord, *, at: float) -> None:
         """Keep what became of a call; whatever is read from now on must be newer."""
@@ -108,7 +109,7 @@ class CallScope:
         return cls(request_id=request_id, deadline=now + timeout_s, fresh_from=now)
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """A whole answer, whatever its status. Header names are in lower case."""
 
     status: int

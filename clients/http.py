@@ -58,7 +58,6 @@ __all__ = [
 T = TypeVar("T")
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
-NO_CONTEXT: Final = contextlib.nullcontext()
 READS: Final = frozenset({"GET", "HEAD"})
 # What a restarting upstream or the proxy before it says (flux.md §6: retryable).
 MOMENTARY: Final = frozenset({502, 503})
@@ -252,14 +251,17 @@ class UpstreamHTTP:
     async def _deliver(self, call: _Call) -> Response:
         self._retries.deposit()
         ends_at = self._end(call.scope)
-        interruptible = call.scope.reading() if call.repeatable else NO_CONTEXT
-        with interruptible:
+        reader = call.scope.begin_read() if call.repeatable else None
+        try:
             response = await self._repeating(call, self._exchange, ends_at)
             if not _is_momentary(call, response):
                 return response
             if not await self._may_repeat(call, ends_at):
                 return response
             return await self._repeating(call, self._exchange, ends_at)
+        finally:
+            if reader is not None:
+                call.scope.end_read(reader)
 
     async def _repeating(
         self,

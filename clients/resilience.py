@@ -13,8 +13,7 @@ For each class of calls (reads, writes, authentication) of one upstream:
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -60,19 +59,32 @@ class ResilientTransport:
         told = gate.told_to_wait()
         if told is not None:
             return told
-        async with gate.passing(timeout_s) as attempt:
+        await gate.enter(timeout_s)
+        try:
             answer = await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
             )
-            attempt.failed = answer.status in UNAVAILABLE
-            gate.heed(answer)
+        except TransportError as error:
+            gate.blame(error, timeout_s)
+            raise
+        finally:
+            gate.leave()
+        gate.note(failed=answer.status in UNAVAILABLE)
+        gate.heed(answer)
         return answer
 
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`. Reading the body takes none of the bulkhead's room."""
-        async with self._gate(request).passing(timeout_s) as attempt:
+        gate = self._gate(request)
+        await gate.enter(timeout_s)
+        try:
             incoming = await self._inner.open(request, timeout_s=timeout_s)
-            attempt.failed = incoming.status in UNAVAILABLE
+        except TransportError as error:
+            gate.blame(error, timeout_s)
+            raise
+        finally:
+            gate.leave()
+        gate.note(failed=incoming.status in UNAVAILABLE)
         return incoming
 
     async def upload(
@@ -104,11 +116,6 @@ def class_of(request: Outgoing) -> CallClass:
 
 
 @dataclass(slots=True)
-class _Attempt:
-    failed: bool = False
-
-
-@dataclass(slots=True)
 class _Gate:
     """The state of one class of calls."""
 
@@ -122,49 +129,17 @@ class _Gate:
     def __post_init__(self) -> None:
         self.room = asyncio.Semaphore(self.limits.concurrent)
 
-    @contextlib.asynccontextmanager
-    async def passing(self, timeout_s: float) -> AsyncIterator[_Attempt]:
-        """Room for one call. Raises: TransportError, nothing having been sent."""
-        self._check_circuit()
-        await self._enter(timeout_s)
-        attempt = _Attempt()
-        try:
-            yield attempt
-        except TransportError as error:
-            in_vain = error.trouble in ("timeout", "connect", "lost")
-            attempt.failed = in_vain and timeout_s >= self.limits.fair_s
-            if attempt.failed:
-                self._note(failed=True)
-            raise
-        else:
-            self._note(failed=attempt.failed)
-        finally:
-            self.room.release()
+    async def enter(self, timeout_s: float) -> None:
+        """Room for one call; `leave` must follow.
 
-    def told_to_wait(self) -> Answer | None:
-        """The upstream's answer, as long as its `Retry-After` lasts."""
-        answer, left_s = self.quiet_answer, self.quiet_until - _now()
-        if answer is None or left_s <= 0:
-            return None
-        headers = {**answer.headers, "retry-after": str(int(left_s) + 1)}
-        return Answer(answer.status, headers, answer.body)
-
-    def heed(self, answer: Answer) -> None:
-        """Note a `Retry-After` in seconds; its form with a date is in nobody's use."""
-        wait = answer.headers.get("retry-after", "")
-        if answer.status in (429, 503) and wait.isascii() and wait.isdigit():
-            seconds = min(float(wait), LONGEST_RETRY_AFTER_S)
-            self.quiet_until, self.quiet_answer = _now() + seconds, answer
-
-    def _check_circuit(self) -> None:
-        if self.failures < self.limits.failures:
+        Raises: TransportError, nothing having been sent.
+        """
+        if self.failures >= self.limits.failures:
+            self._probe()
+        if not self.room.locked():
+            # Without a timer: there is room, and this does not wait.
+            await self.room.acquire()
             return
-        if _now() < self.next_probe_at:
-            raise TransportError("circuit", "the circuit is open", sent=False)
-        # By the clock and not one after the other: a probe may itself hang.
-        self.next_probe_at = _now() + self.limits.probe_every_s
-
-    async def _enter(self, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(min(self.limits.wait_s, timeout_s)):
                 await self.room.acquire()
@@ -172,13 +147,48 @@ class _Gate:
             message = "too many calls wait for this upstream"
             raise TransportError("timeout", message, sent=False) from None
 
-    def _note(self, *, failed: bool) -> None:
+    def leave(self) -> None:
+        """The call is over, in whatever way."""
+        self.room.release()
+
+    def blame(self, error: TransportError, timeout_s: float) -> None:
+        """The call failed: is it the upstream's fault?"""
+        in_vain = error.trouble in ("timeout", "connect", "lost")
+        if in_vain and timeout_s >= self.limits.fair_s:
+            self.note(failed=True)
+
+    def note(self, *, failed: bool) -> None:
+        """How a call ended."""
         if not failed:
             self.failures = 0
             return
         self.failures += 1
         if self.failures == self.limits.failures:
             self.next_probe_at = _now() + self.limits.probe_every_s
+
+    def told_to_wait(self) -> Answer | None:
+        """The upstream's answer, as long as its `Retry-After` lasts."""
+        answer = self.quiet_answer
+        if answer is None or (left_s := self.quiet_until - _now()) <= 0:
+            return None
+        headers = {**answer.headers, "retry-after": str(int(left_s) + 1)}
+        return Answer(answer.status, headers, answer.body)
+
+    def heed(self, answer: Answer) -> None:
+        """Note a `Retry-After` in seconds; its form with a date is in nobody's use."""
+        if answer.status not in (429, 503):
+            return
+        wait = answer.headers.get("retry-after", "")
+        if wait.isascii() and wait.isdigit():
+            seconds = min(float(wait), LONGEST_RETRY_AFTER_S)
+            self.quiet_until, self.quiet_answer = _now() + seconds, answer
+
+    def _probe(self) -> None:
+        """The circuit is open, but for one call now and then."""
+        if _now() < self.next_probe_at:
+            raise TransportError("circuit", "the circuit is open", sent=False)
+        # By the clock and not one after the other: a probe may itself hang.
+        self.next_probe_at = _now() + self.limits.probe_every_s
 
 
 @dataclass(slots=True)

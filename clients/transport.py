@@ -1,8 +1,8 @@
 """Connections to an upstream: what a transport must offer, whichever library it uses.
 
 `UpstreamHTTP` (`http.py`) is the only caller; `transports.py` makes the chosen one.
-Whatever the library below, the same troubles come out of it, so that a second
-transport needs no second reading. `tests/clients/test_transports.py` and `test_http.py`
+Whatever stands below, the same troubles come out of it, so that another transport needs
+no second reading. `tests/clients/test_transports.py` and `test_http.py`
 are the contract: they run over each.
 
 What all have in common: no redirects, no cookies, no proxy from the environment, no
@@ -54,11 +54,11 @@ class TransportError(Exception):
         self.sent = sent
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A request as it goes out; the URL is absolute and encoded.
 
     `server_name`: whose certificate to expect where the URL names an address; set by
-    `transport_pinned.py`, known to httpx only. The rest is for `thrift.py` only:
+    `transport_pinned.py`, unknown to pyreqwest. The rest is for `thrift.py` only:
     `person` (whose call it is; None shares nothing), `writes`, and `fresh_from` (loop
     time; an answer to a request that was sent before is too old for this one).
     """
@@ -73,7 +73,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     fresh_from: float = math.inf
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A whole answer, not decompressed. Header names are in lower case.
 
     `shared`: another call, made at the same time, was answered so too.

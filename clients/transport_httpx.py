@@ -15,14 +15,6 @@ import httpx
 from .transport import Answer, HTTPLimits, Incoming, Outgoing, TransportError, Trouble
 
 
-def tls_context(ca_bundle: str | None = None) -> ssl.SSLContext:
-    """Verify against the system's store and, added to it, our own CA bundle."""
-    context = ssl.create_default_context()
-    if ca_bundle is not None:
-        context.load_verify_locations(cafile=ca_bundle)
-    return context
-
-
 class HttpxTransport:
     """See `Transport`."""
 

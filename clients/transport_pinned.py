@@ -19,6 +19,7 @@ import msgspec
 
 from .errors import UpstreamMisconfiguredError
 from .transport import Answer, HTTPLimits, Incoming, Outgoing, Transport, TransportError
+from .transports import DEFAULT_TRANSPORT, TransportName, open_transport
 
 Address = IPv4Address | IPv6Address
 T = TypeVar("T")
@@ -159,14 +160,17 @@ def _unwrapped(address: Address) -> Address:
 
 
 def open_pinned(
-    limits: HTTPLimits, policy: AddressPolicy, *, ca_bundle: str | None = None
+    limits: HTTPLimits,
+    policy: AddressPolicy,
+    *,
+    name: TransportName = DEFAULT_TRANSPORT,
+    ca_bundle: str | None = None,
 ) -> PinnedTransport:
-    """A new pool over httpx, the library that can be told whose certificate to expect.
+    """A new pool over the chosen transport, if it can be told whose certificate to
+    expect; pyreqwest cannot, and the default stands in for it.
 
-    Its cost a call (`transports.py`) is little beside a file's bytes.
     Raises: OSError, ValueError: the CA bundle.
     """
-    from .transport_httpx import HttpxTransport, tls_context
-
-    inner = HttpxTransport(limits, tls_context(ca_bundle))
+    able = DEFAULT_TRANSPORT if name == "pyreqwest" else name
+    inner = open_transport(able, limits, ca_bundle=ca_bundle)
     return PinnedTransport(inner, policy, resolve_s=limits.connect_s)

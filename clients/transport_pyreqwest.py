@@ -1,4 +1,4 @@
-"""A transport of pyreqwest (Rust: reqwest, hyper, rustls). The default.
+"""A transport of pyreqwest (Rust: reqwest, hyper, rustls).
 
 HTTP/1.1 over plain http; HTTP/2 where TLS offers it. Made by `transports.py`. Relies on
 pyreqwest 0.15; what its documentation does not say was tried out, and is held by
@@ -161,7 +161,7 @@ class _Builder:
         except BuilderError as error:
             raise ValueError(
                 f"{_causes(error)[-1]} (install ca-certificates, name a store in "
-                "SSL_CERT_FILE, or set UPSTREAM_TRANSPORT=httpx)"
+                "SSL_CERT_FILE, or set UPSTREAM_TRANSPORT=asyncio)"
             ) from error
 
 

@@ -1,16 +1,16 @@
 """The choice of transport: `UPSTREAM_TRANSPORT`.
 
-Called by `server/resources.py`, once per upstream. `pyreqwest` costs about 30 µs of CPU
-a call and speaks HTTP/2 where TLS offers it; `httpx` costs about 1,500 µs, speaks
-HTTP/1.1, and is Python all the way down. A library is imported only when it is chosen.
+Called by `server/resources.py`, once per upstream. Their costs a call are in decision
+12. A library is imported only when it is chosen.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from .transport import HTTPLimits, Transport
 
-TransportName = Literal["pyreqwest", "httpx"]
-DEFAULT_TRANSPORT: Final[TransportName] = "pyreqwest"
+TransportName = Literal["asyncio", "pyreqwest", "httpx"]
+TRANSPORTS: Final[tuple[TransportName, ...]] = get_args(TransportName)
+DEFAULT_TRANSPORT: Final[TransportName] = "asyncio"
 
 
 def open_transport(
@@ -20,10 +20,17 @@ def open_transport(
 
     Raises: OSError, ValueError: the CA bundle, or no certificates in the system.
     """
+    if name == "pyreqwest":
+        from .transport_pyreqwest import PyreqwestTransport
+
+        return PyreqwestTransport(limits, ca_bundle=ca_bundle)
+    from .tls import tls_context
+
+    context = tls_context(ca_bundle)
     if name == "httpx":
-        from .transport_httpx import HttpxTransport, tls_context
+        from .transport_httpx import HttpxTransport
 
-        return HttpxTransport(limits, tls_context(ca_bundle))
-    from .transport_pyreqwest import PyreqwestTransport
+        return HttpxTransport(limits, context)
+    from .transport_asyncio import AsyncioTransport
 
-    return PyreqwestTransport(limits, ca_bundle=ca_bundle)
+    return AsyncioTransport(limits, context)

@@ -181,6 +181,7 @@ def _upstreams(
             open_pinned(
                 limits,
                 AddressPolicy(settings.storage.private_hosts),
+                name=settings.transport,
                 ca_bundle=ca_bundle,
             ),
             limits,

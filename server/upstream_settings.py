@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from clients.http import HTTPLimits, TransportName
+from clients.transports import TRANSPORTS
 
 from .environment import EnvironmentReader, split_url
 
@@ -216,8 +217,7 @@ def _is_internal(host: str) -> bool:
 
 
 def read_transport(read: EnvironmentReader) -> TransportName:
-    names: tuple[TransportName, ...] = ("pyreqwest", "httpx")
-    return cast(TransportName, read.choice("UPSTREAM_TRANSPORT", names))
+    return cast(TransportName, read.choice("UPSTREAM_TRANSPORT", TRANSPORTS))
 
 
 def read_limits(read: EnvironmentReader) -> HTTPLimits:

@@ -535,10 +535,10 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         name="UPSTREAM_TRANSPORT",
-        default="pyreqwest",
-        meaning="Library that makes the upstream calls: `pyreqwest` (fast; HTTP/2 "
-        "where TLS offers it) or `httpx` (HTTP/1.1, all Python).",
-        example="pyreqwest",
+        default="asyncio",
+        meaning="What makes the upstream calls: `asyncio` (HTTP/1.1, our own, least "
+        "CPU), `pyreqwest` (Rust; HTTP/2 where TLS offers it) or `httpx` (HTTP/1.1).",
+        example="asyncio",
     ),
     Variable(
         name="UPSTREAM_CONNECT_TIMEOUT_S",

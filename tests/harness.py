@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from clients.transports import DEFAULT_TRANSPORT
+
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "mainstem-demo"
 
@@ -52,7 +54,9 @@ class Sandbox:
             "FLUX_RATE_LIMIT": "off",
             "CONDUIT_RATE_LIMIT": "off",
             # Given by who runs the tests, for all of them.
-            "UPSTREAM_TRANSPORT": os.environ.get("UPSTREAM_TRANSPORT", "pyreqwest"),
+            "UPSTREAM_TRANSPORT": os.environ.get(
+                "UPSTREAM_TRANSPORT", DEFAULT_TRANSPORT
+            ),
         }
 
     def calls(self) -> list[tuple[str, str, str]]:

@@ -34,9 +34,10 @@ from clients.http import (
     TransportName,
     UpstreamHTTP,
 )
+from clients.transports import TRANSPORTS
 
 
-@pytest.fixture(params=["pyreqwest", "httpx"])
+@pytest.fixture(params=TRANSPORTS)
 def transport_name(request: pytest.FixtureRequest) -> TransportName:
     """All that is claimed here holds over each transport."""
     return cast(TransportName, request.param)

@@ -29,14 +29,14 @@ from clients.http import (
     Response,
     TransportName,
     UpstreamHTTP,
-    open_transport,
 )
+from clients.transports import TRANSPORTS, open_transport
 
 SIGNED = "/f?signature=abc123"
 LARGE = replace(LIMITS, max_response_bytes=20_000_000, read_s=5.0, total_s=9.0)
 
 
-@pytest.fixture(params=["pyreqwest", "httpx"])
+@pytest.fixture(params=TRANSPORTS)
 def transport_name(request: pytest.FixtureRequest) -> TransportName:
     """All that is claimed here holds over each transport, where no name is given."""
     return cast(TransportName, request.param)

@@ -41,6 +41,7 @@ from clients.http import (
     StreamedResponse,
     open_transport,
 )
+from clients.transports import DEFAULT_TRANSPORT
 from server.guard import GuardMiddleware
 from server.preview import PreviewRoute
 from server.settings import GuardSettings
@@ -71,7 +72,7 @@ class StubStorage(ConduitStorage):
 
     def __post_init__(self) -> None:
         limits = HTTPLimits(read_s=2)
-        self._http = storage_http(open_transport("pyreqwest", limits), limits)
+        self._http = storage_http(open_transport(DEFAULT_TRANSPORT, limits), limits)
 
     async def aclose(self) -> None:
         await self._http.aclose()
