@@ -280,7 +280,8 @@ class Budget:
                 wanted = max(0, len(purse.waiting) - purse.tokens)
                 grant = await self._ledger.ask(payer, wanted, self._rate.spare)
                 self._pay(payer, purse, grant)
-                if purse.waiting:
+                # None is out if only others came while the ledger was asked.
+                if purse.waiting and purse.free_at:
                     await asyncio.sleep(max(0.0, purse.free_at[0] - loop.time()))
         finally:
             purse.filling = False
@@ -300,6 +301,8 @@ class Budget:
         if purse.tokens:
             purse.grant = grant
             loop.call_later(self._rate.hold_s, self._lapse, payer, purse, grant)
+        if not purse.free_at:
+            return
         patient: deque[_Waiter] = deque()
         for waiter in purse.waiting:
             expected_at = purse.expected_at(len(patient), self._rate.span_s)

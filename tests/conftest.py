@@ -4,18 +4,14 @@ The sandbox runs once for all tests, as its own process with real sockets; the a
 in the test's process, over ASGI, with its real settings, pools and vault.
 """
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 import redis
 
-from harness import ROOT, Caller, Sandbox, caller_of, running_app, wait_for
+from harness import Caller, Sandbox, caller_of, running_app, started_sandbox
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -37,17 +33,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     ready = tmp_path_factory.mktemp("sandbox") / "ready.json"
-    command = [sys.executable, "-m", "sandbox", "--upstreams-only", "--unlimited"]
-    command += ["--flux-port", "0", "--conduit-port", "0", "--files-port", "0"]
-    command += ["--admin-port", "0"]
-    with subprocess.Popen([*command, "--ready-file", str(ready)], cwd=ROOT) as process:
-        try:
-            wait_for(ready, process)
-            with httpx.Client(trust_env=False) as http:
-                yield Sandbox(**json.loads(ready.read_text()), http=http)
-        finally:
-            process.terminate()
-            process.wait(20)
+    with started_sandbox(ready, "--unlimited") as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 `tests/conftest.py` makes them; test files import their types from here.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -92,6 +93,22 @@ class Sandbox:
             "files": self.files,
             "admin": self.admin,
         }
+
+
+@contextmanager
+def started_sandbox(ready: Path, *options: str) -> Iterator[Sandbox]:
+    """The stand-ins as a process of their own, on free ports; `ready` is to be made."""
+    command = [sys.executable, "-m", "sandbox", "--upstreams-only", *options]
+    for name in ("flux", "conduit", "files", "admin"):
+        command += [f"--{name}-port", "0"]
+    with subprocess.Popen([*command, "--ready-file", str(ready)], cwd=ROOT) as process:
+        try:
+            wait_for(ready, process)
+            with httpx.Client(trust_env=False) as http:
+                yield Sandbox(**json.loads(ready.read_text()), http=http)
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes], limit_s: float = 60) -> None:

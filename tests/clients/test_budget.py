@@ -50,6 +50,24 @@ def test_the_whole_budget_is_there_at_once_and_the_rest_is_told_the_wait() -> No
     timeless(work())
 
 
+def test_who_comes_while_the_ledger_is_asked_is_served_too() -> None:
+    class Slow(LocalLedger):
+        async def ask(self, payer: str, wanted: int, spare: int) -> Grant:
+            found = await super().ask(payer, wanted, 0)
+            await asyncio.sleep(1)
+            return found
+
+    async def work() -> None:
+        pot = Budget("flux", FLUX, Slow(FLUX))
+        tasks = []
+        for _ in range(10):
+            tasks.append(asyncio.create_task(pot.take(timeout_s=10)))
+            await asyncio.sleep(0.3)
+        await asyncio.gather(*tasks)
+
+    timeless(work())
+
+
 def test_who_has_time_waits_for_its_turn_in_order() -> None:
     async def work() -> None:
         pot, order = budget(CONDUIT), []
@@ -68,9 +86,13 @@ def test_who_has_time_waits_for_its_turn_in_order() -> None:
 
 
 def test_no_window_of_the_upstream_ever_holds_more_than_its_limit() -> None:
-    async def work(seed: int) -> None:
-        dice = random.Random(seed)  # noqa: S311 - no secret
-        pot, sent = budget(CONDUIT), list[float]()
+    class Slow(LocalLedger):
+        async def ask(self, payer: str, wanted: int, spare: int) -> Grant:
+            await asyncio.sleep(dice.uniform(0, 0.02))
+            return await super().ask(payer, wanted, spare)
+
+    async def work() -> None:
+        pot, sent = Budget("flux", CONDUIT, Slow(CONDUIT)), list[float]()
 
         async def one() -> None:
             await asyncio.sleep(dice.uniform(0, 8) ** dice.choice([0.3, 1]))
@@ -86,7 +108,8 @@ def test_no_window_of_the_upstream_ever_holds_more_than_its_limit() -> None:
         assert most_in(sent, CONDUIT.window_s) <= CONDUIT.calls
 
     for seed in range(8):
-        timeless(work(seed))
+        dice = random.Random(seed)  # noqa: S311 - no secret
+        timeless(work())
 
 
 def test_who_cannot_get_a_token_in_time_is_told_at_once() -> None:
