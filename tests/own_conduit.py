@@ -98,9 +98,13 @@ class OwnConduit:
 
     def declare_title_unique(self) -> None:
         """As an administrator may: no two posts with one title."""
+        self.change_post("title", unique=True)
+
+    def change_post(self, name: str, **options: object) -> None:
+        """Change a field of the schema, as an administrator may."""
         declared = self.state.declared
         (post,) = declared.schemas
         fields = post.source["fields"]
-        title = {**fields["title"], "unique": True}
-        changed = schema_from({**post.source, "fields": {**fields, "title": title}})
-        self.state.declare(replace(declared, schemas=(changed,)))
+        changed = {**fields, name: {**fields[name], **options}}
+        schema = schema_from({**post.source, "fields": changed})
+        self.state.declare(replace(declared, schemas=(schema,)))

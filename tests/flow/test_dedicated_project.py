@@ -5,73 +5,32 @@ token's `role` counts, the schema must be named, and a refusal is PostgreSQL's o
 Everything twice: with PostgREST 12, and with what 14 answers instead (recording 21).
 """
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
-import asyncpg
 import pytest
 from own_conduit import OwnConduit
-from serving import served
+from own_flux import OwnDatabase, own_database, own_flux
 from writes import CREATE_NOTE, DELETE_NOTE, UPDATE_NOTE, signed_in
 
-from harness import ROOT, Sandbox
-from sandbox.flux.app import create_flux_app
+from harness import Sandbox
 from sandbox.flux.dialect import DIALECTS
-from sandbox.flux.settings import FluxSettings, Project
-from sandbox.flux.tenant import LOGIN_ROLE, create_login, create_tenant, run_as_owner
-from sandbox.launch import PostgresServer
 
-SECRET = secrets.token_urlsafe(36)
-PROJECT = Project("own", "0a1b2c3", "18181818-0000-4000-8000-000000000000")
 POSTS = """{ posts { nodes { title notes { totalCount nodes { body } } } } }"""
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """The login role's address of a server with the project and two more roles."""
-    server = PostgresServer()
-    asyncio.run(server.start())
-    yield asyncio.run(provisioned(server))
-    asyncio.run(server.stop())
-
-
-async def provisioned(server: PostgresServer) -> str:
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(server.dsn)
-    password = await create_login(connection)
-    await create_tenant(connection, PROJECT)
-    for role in ("authenticated", "readers"):
-        await connection.execute(
-            f"create role {role} nologin; grant {role} to "
-            f"{LOGIN_ROLE}; grant usage on schema "
-            f"{PROJECT.schema} to {role}"
-        )
-    await run_as_owner(connection, PROJECT, (ROOT / "flux-init.sql").read_text())
-    await connection.execute(f"grant select on {PROJECT.schema}.notes to readers")
-    await connection.close()
-    return server.address(LOGIN_ROLE, password)
+def database() -> Iterator[OwnDatabase]:
+    with own_database() as database:
+        yield database
 
 
 @pytest.fixture(params=DIALECTS)
 async def environment(
-    database: str, request: pytest.FixtureRequest
+    database: OwnDatabase, request: pytest.FixtureRequest
 ) -> AsyncIterator[dict[str, str]]:
     """The settings for this project."""
-    settings = FluxSettings(
-        projects=(PROJECT,),
-        direct_hosts=frozenset("*"),
-        schemas=("public", PROJECT.schema),
-        direct_jwt_secret=SECRET,
-        dialect=DIALECTS[request.param],
-    )
-    app = create_flux_app(database, settings)
-    async with app.router.lifespan_context(app), served(app) as url:
-        yield {
-            "FLUX_URL": url,
-            "FLUX_POSTGREST_SCHEMA": PROJECT.schema,
-            "FLUX_JWT_SECRET": SECRET,
-        }
+    async with own_flux(database, request.param) as flux:
+        yield flux.environment
 
 
 async def test_notes_live_and_die_and_belong_to_one_person(

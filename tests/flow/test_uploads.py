@@ -94,8 +94,8 @@ async def test_a_name_that_is_taken_is_a_conflict(first: Caller) -> None:
     assert answer.json()["errors"][0]["extensions"]["code"] == "CONFLICT"
 
 
-# Answers of a running Conduit (conduit.md §2, §3); the sandbox cannot be made to
-# refuse a person who is signed in.
+# Words of a running Conduit (conduit.md §2, §3). Without a fault put in:
+# test_coverage_of_graph.py.
 @pytest.mark.parametrize(
     ("status", "message", "expected"),
     [
