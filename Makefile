@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run test check format schema bench bench-peers bench-sweeps bench-record \
+.PHONY: help run test nextjs check format schema bench bench-peers bench-sweeps bench-record \
 	profile clean
 
 help: ## what can be called here
@@ -27,6 +27,9 @@ run: $(READY) ## start the sandbox and the server, with demo data
 test: $(READY) ## run the tests, two files at a time
 	@echo "==> tests"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+nextjs: $(READY) ## compile and run docs/nextjs.md with the real code generator
+	@NEXTJS_CODEGEN=1 $(BIN)/python -m pytest tests/flow/test_nextjs.py $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	@echo "==> format and lint"

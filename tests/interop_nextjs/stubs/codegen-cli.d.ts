@@ -1,0 +1,3 @@
+declare module "@graphql-codegen/cli" {
+  export type CodegenConfig = object;
+}

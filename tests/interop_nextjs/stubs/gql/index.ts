@@ -1,0 +1,3 @@
+import { TypedDocumentString } from "./graphql";
+
+export const graphql = (source: string) => new TypedDocumentString<any, any>(source);

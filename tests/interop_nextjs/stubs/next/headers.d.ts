@@ -1,0 +1,3 @@
+export function cookies(): Promise<{
+  get(name: string): { name: string; value: string } | undefined;
+}>;
