@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "cost" in options.only:
         _compare_cost(options, outcome)
     if "sweeps" in options.only:
-        _sweep(outcome)
+        _sweep(options, outcome)
     for failure in outcome.failures:
         print(f"FAILED: {failure}")
     if options.save:
@@ -165,8 +165,8 @@ def _compare_cost(options: argparse.Namespace, outcome: Outcome) -> None:
         outcome.details["peer_packages"] = peers.versions
 
 
-def _sweep(outcome: Outcome) -> None:
-    found = uvloop.run(sweeps.run(SweepOptions(), _progress))
+def _sweep(options: argparse.Namespace, outcome: Outcome) -> None:
+    found = uvloop.run(sweeps.run(SweepOptions(requests=options.requests), _progress))
     outcome.figures |= found.figures
     outcome.failures += found.failures
     outcome.details["sweeps"] = [asdict(sweep) for sweep in found.sweeps]
@@ -204,6 +204,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.5, help="of one window")
     parser.add_argument("--rounds", type=int, default=4, help="windows of each server")
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=SweepOptions().requests,
+        help="of the sweep of memory",
+    )
     parser.add_argument(
         "--save",
         action="store_true",

@@ -46,12 +46,12 @@ class Stage:
         finally:
             connection.close()
 
-    def people(self, running: Running) -> list[Credentials]:
+    def people(self, running: Running, count: int = PEOPLE) -> list[Credentials]:
         """As whom the connections ask, in the way that the server understands.
 
         Raises: AnswerError, OSError: it lets nobody in.
         """
-        numbers = range(PEOPLE)
+        numbers = range(count)
         match running.server.session:
             case "plain":
                 return [{"Cookie": f"session={PLAIN_SESSION}{n}"} for n in numbers]

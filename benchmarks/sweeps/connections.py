@@ -38,7 +38,7 @@ async def _measure(
     with pinned(LOAD_CORE):
         async with (
             stage(delay_ms=delay_ms) as set_up,
-            ours(set_up, settings=settings) as server,
+            ours(set_up, settings=settings, people=CONNECTIONS[-1]) as server,
         ):
             entrant = server.entrant(Q2)
             for connections in CONNECTIONS:

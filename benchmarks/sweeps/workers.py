@@ -61,7 +61,7 @@ async def _side(workers: int, cores: Cores) -> AsyncIterator[Side]:
     settings = {"WORKERS": str(workers)}
     async with (
         stage(cores=cores) as set_up,
-        ours(set_up, core=cores, settings=settings) as server,
+        ours(set_up, core=cores, settings=settings, people=CONNECTIONS) as server,
     ):
         entrant = server.entrant(Q2)
         with pinned(cores):
