@@ -15,6 +15,7 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     FragmentDefinitionNode,
+    GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -23,7 +24,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from .collect import Measure, NotCompiledError, condition_names
-from .compile import compile_operation
+from .compile import EXACT_VALUES, MAX_REMEMBERED, MISSING, compile_operation
 from .info import LazyInfo, full_info
 from .plan import Counts, Fallback, Plan
 from .reference import Reference, Result
@@ -47,6 +48,44 @@ class Operation:
             raise NotCompiledError("too deep" if depth > MAX_DEPTH else "too large")
         self.conditions = condition_names([self.node.selection_set], self.fragments)
         self.variants: OrderedDict[tuple[bool, ...], Plan] = OrderedDict()
+        self.names = [
+            definition.variable.name.value
+            for definition in self.node.variable_definitions or ()
+        ]
+        self.known: dict[tuple[object, ...], VariableValues] = {}
+
+    def coerced(
+        self, schema: GraphQLSchema, given: dict[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        """The variables with their values, or what is wrong with those.
+
+        Kept by what was given, where equal values are the same: numbers of rows, ids.
+        """
+        values = tuple([given.get(name, MISSING) for name in self.names])
+        classes = tuple(map(type, values))
+        if not EXACT_VALUES.issuperset(classes):
+            return self.coerce(schema, given)
+        known = self.known.get((values, classes))
+        if known is None:
+            coerced = self.coerce(schema, given)
+            if isinstance(coerced, list):
+                return coerced
+            if len(self.known) >= MAX_REMEMBERED:
+                self.known.clear()
+            known = self.known[values, classes] = coerced
+        # A resolver may change what it is given.
+        return VariableValues(known.sources, dict(known.coerced))
+
+    def coerce(
+        self, schema: GraphQLSchema, given: dict[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        """The same, anew."""
+        return get_variable_values(
+            schema,
+            self.node.variable_definitions or (),
+            given,
+            max_errors=MAX_COERCION_ERRORS,
+        )
 
     def find(self, document: DocumentNode, name: str | None) -> OperationDefinitionNode:
         """The operation of that name.
@@ -164,12 +203,7 @@ class Engine:
         if isinstance(operation, Operation):
             definitions = operation.node.variable_definitions
             if definitions:
-                coerced = get_variable_values(
-                    self.schema,
-                    definitions,
-                    variable_values or {},
-                    max_errors=MAX_COERCION_ERRORS,
-                )
+                coerced = operation.coerced(self.schema, variable_values or {})
                 if isinstance(coerced, list):
                     return ExecutionResult(None, errors=coerced)
                 variables = coerced

@@ -32,7 +32,7 @@ def get_covers(
     context: RequestContext, posts: Sequence[ConduitPost]
 ) -> Loaded[ConduitFile | None]:
     """No call: covers are sent along with posts; else one for all of them."""
-    return context.loaders.files.load_all([post.cover_file_id for post in posts])
+    return context.loaders.files.load_refs([post.cover_ref for post in posts])
 
 
 def list_files(

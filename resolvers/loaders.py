@@ -298,10 +298,14 @@ class Loaders:
     def prime_relations(self, posts: Sequence[ConduitPost]) -> None:
         """Keep the authors and covers that were sent along with posts."""
         authors = {
-            author.id: author for post in posts if (author := post.author) is not None
+            ref.id: ref
+            for ref in [post.author_ref for post in posts]
+            if isinstance(ref, ConduitUser)
         }
         covers = {
-            cover.id: cover for post in posts if (cover := post.cover_file) is not None
+            ref.id: ref
+            for ref in [post.cover_ref for post in posts]
+            if isinstance(ref, ConduitFile)
         }
         if authors:
             self.users.prime_all(authors)

@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Generic, Protocol, TypeVar
 
 from clients.errors import InvalidInputError
@@ -119,8 +120,12 @@ class Cursors:
 
     def __init__(self, *binding: object) -> None:
         """`binding`: whatever makes this list another list than the others."""
-        digest = hashlib.blake2b(repr(binding).encode(), digest_size=6)
-        self._tag = digest.hexdigest()
+        self._binding = binding
+
+    @cached_property
+    def _tag(self) -> str:
+        """Made when a cursor is written or read, which most pages never are."""
+        return hashlib.blake2b(repr(self._binding).encode(), digest_size=6).hexdigest()
 
     def keyset(self, row: Keyed) -> str:
         """The place of `row`."""

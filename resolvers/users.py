@@ -42,7 +42,7 @@ def get_authors(
     context: RequestContext, posts: Sequence[ConduitPost]
 ) -> Loaded[ConduitUser | None]:
     """No call: authors are sent along with posts; else one for all of them."""
-    return context.loaders.users.load_all([post.author_id for post in posts])
+    return context.loaders.users.load_refs([post.author_ref for post in posts])
 
 
 async def sign_up(context: RequestContext, *, email: str, password: str) -> ConduitUser:

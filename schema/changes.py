@@ -51,7 +51,7 @@ class NoteChange:
         return cls(
             kind=ChangeKind[changed.kind.name],
             id=strawberry.ID(global_id("Note", changed.id)),
-            note=Note.from_flux(record) if record else None,
+            note=Note(record=record) if record else None,
         )
 
 
@@ -72,7 +72,7 @@ class PostChange:
         return cls(
             kind=ChangeKind[changed.kind.name],
             id=strawberry.ID(global_id("Post", changed.id)),
-            post=Post.from_conduit(record) if record else None,
+            post=Post(record=record) if record else None,
         )
 
 

@@ -4,7 +4,7 @@ Used by the domain files. Here the arguments of a list are checked and turned in
 `PageRequest`; what a page is and what its cursors hold stands in `resolvers/paging.py`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar, cast
 
@@ -13,7 +13,7 @@ import strawberry
 from resolvers.paging import DEFAULT_PAGE_SIZE, Page, PageRequest
 
 from .costs import Cost, ListSize
-from .fields import field
+from .fields import OverRecord, field
 from .info import Info
 from .selections import selected_fields
 
@@ -130,17 +130,18 @@ def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> Li
     )
 
 
-def connection(page: Page[R], of: Callable[[R], T]) -> Connection[T]:
-    """The connection over a page of records, each made into its type by `of`."""
-    return Connection(page=page, nodes=[of(record) for record in page.items])
+def connection(page: Page[R], kind: OverRecord[R, T]) -> Connection[T]:
+    """The connection over a page of records, each read by an object of the type."""
+    return Connection(page=page, nodes=[kind(record=record) for record in page.items])
 
 
 def connections(
-    pages: Iterable[Page[R] | Exception], of: Callable[[R], T]
+    pages: Iterable[Page[R] | Exception], kind: OverRecord[R, T]
 ) -> list[Connection[T] | None]:
     """The connections of many lists; a failed one stays the exception it is."""
     made = [
-        page if isinstance(page, Exception) else connection(page, of) for page in pages
+        page if isinstance(page, Exception) else connection(page, kind)
+        for page in pages
     ]
     return cast("list[Connection[T] | None]", made)
 

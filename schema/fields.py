@@ -6,7 +6,7 @@ call per object (engine/README.md).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import strawberry
 
@@ -17,6 +17,8 @@ from .costs import Cost
 
 R = TypeVar("R")
 T = TypeVar("T")
+R_contra = TypeVar("R_contra", contravariant=True)
+T_co = TypeVar("T_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])  # any signature: a field's arguments
 
 
@@ -51,26 +53,33 @@ def column(
     return attribute(path, convert=convert, description=description)
 
 
-def each_as(found: Loaded[R | None], make: Callable[[R], T]) -> Answers[T | None]:
+class OverRecord(Protocol[R_contra, T_co]):
+    """A type of the graph that reads a record: `Post`, `Note` …"""
+
+    def __call__(self, *, record: R_contra) -> T_co: ...
+
+
+def each_as(found: Loaded[R | None], kind: OverRecord[R, T]) -> Answers[T | None]:
     """The objects of what was loaded; what failed or is not there stays as it is."""
     if isinstance(found, list):
-        return _made(found, make)
-    return _made_later(found, make)
+        return _made(found, kind)
+    return _made_later(found, kind)
 
 
 def _made(
-    found: Iterable[R | Exception | None], make: Callable[[R], T]
+    found: Iterable[R | Exception | None], kind: OverRecord[R, T]
 ) -> list[T | None]:
     made = [
-        one if one is None or isinstance(one, Exception) else make(one) for one in found
+        one if one is None or isinstance(one, Exception) else kind(record=one)
+        for one in found
     ]
     return cast("list[T | None]", made)
 
 
 async def _made_later(
-    found: Awaitable[list[R | Exception | None]], make: Callable[[R], T]
+    found: Awaitable[list[R | Exception | None]], kind: OverRecord[R, T]
 ) -> list[T | None]:
-    return _made(await found, make)
+    return _made(await found, kind)
 
 
 def mutation(description: str) -> Callable[[F], F]:

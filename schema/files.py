@@ -3,7 +3,7 @@
 A storage address never appears here: `previewUrl` is our own route.
 """
 
-from typing import Annotated, Self
+from typing import Annotated
 
 import strawberry
 
@@ -25,7 +25,7 @@ from .uploads import Upload
 
 @strawberry.type(description="A file in Conduit's storage.")
 class File(Node):
-    """Made by `from_conduit`."""
+    """Reads a document of Conduit."""
 
     record: strawberry.Private[ConduitFile]
     id: strawberry.ID = global_id_of("File")
@@ -43,11 +43,6 @@ class File(Node):
     )
     created_at: DateTime = column("record.created_at", "When it was uploaded.")
     updated_at: DateTime = column("record.updated_at", "When it was last changed.")
-
-    @classmethod
-    def from_conduit(cls, record: ConduitFile) -> Self:
-        """The file of a document."""
-        return cls(record=record)
 
     @relation(
         "Path of this server's own preview route; a storage address never "
@@ -87,7 +82,7 @@ class FileQuery:
     async def file(self, info: Info, id: strawberry.ID) -> File | None:
         """One call, shared with all files asked for by id."""
         record = await files.get_file(info.context, id)
-        return File.from_conduit(record) if record else None
+        return File(record=record) if record else None
 
     @field(
         "Files, newest first. Needs the GetFiles endpoint of conduit-init.json.",
@@ -98,7 +93,7 @@ class FileQuery:
     ) -> FileConnection | None:
         """One call; see `resolvers.files.list_files`."""
         page = page_request(info, first=first, after=after)
-        return connection(await files.list_files(info.context, page), File.from_conduit)
+        return connection(await files.list_files(info.context, page), File)
 
 
 @strawberry.input(description="A new file in the viewer's own folder.")
@@ -176,7 +171,7 @@ class FileMutation:
             scope=input.scope,
             idempotency_key=input.idempotency_key,
         )
-        return UploadFileSuccess(file=File.from_conduit(record))
+        return UploadFileSuccess(file=File(record=record))
 
     @mutation("Deletes a file out of the viewer's own folder.")
     async def delete_file(self, info: Info, id: strawberry.ID) -> DeleteFileResult:

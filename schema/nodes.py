@@ -1,7 +1,7 @@
 """The queries `node` and `nodes`: any object by its global id."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import strawberry
 
@@ -24,17 +24,17 @@ from .posts import Post
 from .users import User, Viewer
 
 # The type of each record; Any because a mapping cannot tie its values to its keys.
-_TYPES: Final[Mapping[type, Callable[[Any], Node]]] = {
-    FluxNote: Note.from_flux,
-    ConduitPost: Post.from_conduit,
-    ConduitFile: File.from_conduit,
-    ConduitUser: User.from_conduit,
-    ConduitViewer: Viewer.from_conduit,
+_TYPES: Final[Mapping[type, Callable[..., Node]]] = {
+    FluxNote: Note,
+    ConduitPost: Post,
+    ConduitFile: File,
+    ConduitUser: User,
+    ConduitViewer: Viewer,
 }
 
 
 def _node(record: nodes.Record) -> Node:
-    return _TYPES[type(record)](record)
+    return _TYPES[type(record)](record=record)
 
 
 @strawberry.type

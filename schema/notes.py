@@ -1,7 +1,7 @@
 """Notes: the type, its connection, the queries `note` and `notes`, and the writes."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # Note.post and Post.notes know each other
 
 @strawberry.type(description="A row of the Flux table notes.")
 class Note(Node):
-    """Made by `from_flux`; a column that nobody asked for holds None."""
+    """Reads a row of Flux; a column that nobody asked for holds None."""
 
     record: strawberry.Private[FluxNote]
     id: strawberry.ID = global_id_of("Note")
@@ -48,11 +48,6 @@ class Note(Node):
     updated_at: DateTime | None = column(
         "record.updated_at", "When it was last changed; null if never."
     )
-
-    @classmethod
-    def from_flux(cls, record: FluxNote) -> Self:
-        """The note of a row."""
-        return cls(record=record)
 
     @relation(
         "The post that this note is about, if any. Null also when the "
@@ -66,7 +61,7 @@ class Note(Node):
         from .posts import Post  # they know each other
 
         found = posts.get_posts_of_notes(info.context, [note.record for note in notes])
-        return each_as(found, Post.from_conduit)
+        return each_as(found, Post)
 
 
 NoteConnection = Connection[Note]
@@ -143,7 +138,7 @@ async def list_notes(
         descending=order is None or order.direction is OrderDirection.DESC,
         conditions=conditions,
     )
-    return connection(await notes.list_notes(info.context, wanted), Note.from_flux)
+    return connection(await notes.list_notes(info.context, wanted), Note)
 
 
 @strawberry.type
@@ -154,7 +149,7 @@ class NoteQuery:
     async def note(self, info: Info, id: strawberry.ID) -> Note | None:
         """One call, shared with all notes asked for by id."""
         record = await notes.get_note(info.context, id)
-        return Note.from_flux(record) if record else None
+        return Note(record=record) if record else None
 
     @field(
         "The viewer's notes. Newest first unless ordered otherwise. Keyset "
@@ -252,7 +247,7 @@ class NoteMutation:
             post_id=input.post_id,
             idempotency_key=input.idempotency_key,
         )
-        return CreateNoteSuccess(note=Note.from_flux(record))
+        return CreateNoteSuccess(note=Note(record=record))
 
     @mutation("Changes a note of the viewer.")
     async def update_note(
@@ -264,7 +259,7 @@ class NoteMutation:
     ) -> UpdateNoteResult:
         """One call."""
         record = await notes.update_note(info.context, input.id, body=input.body)
-        return UpdateNoteSuccess(note=Note.from_flux(record))
+        return UpdateNoteSuccess(note=Note(record=record))
 
     @mutation("Deletes a note of the viewer.")
     async def delete_note(self, info: Info, id: strawberry.ID) -> DeleteNoteResult:

@@ -1,7 +1,7 @@
 """Posts: the type with its edges, its connection, queries and writes."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Self, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import strawberry
 
@@ -42,7 +42,7 @@ NOTES_OF_A_POST = 10
 
 @strawberry.type(description="A document of the Conduit schema Post.")
 class Post(Node):
-    """Made by `from_conduit`."""
+    """Reads a document of Conduit."""
 
     record: strawberry.Private[ConduitPost]
     id: strawberry.ID = global_id_of("Post")
@@ -54,11 +54,6 @@ class Post(Node):
     created_at: DateTime = column("record.created_at", "When it was written.")
     updated_at: DateTime = column("record.updated_at", "When it was last changed.")
 
-    @classmethod
-    def from_conduit(cls, record: ConduitPost) -> Self:
-        """The post of a document."""
-        return cls(record=record)
-
     @relation("Who wrote it; null when that person is gone.")
     @staticmethod
     def author(
@@ -68,14 +63,14 @@ class Post(Node):
         from .users import User  # they know each other
 
         found = users.get_authors(info.context, [post.record for post in posts])
-        return each_as(found, User.from_conduit)
+        return each_as(found, User)
 
     @relation("Its picture; null when unset or gone.")
     @staticmethod
     def cover_file(posts: list["Post"], info: Info) -> Answers[File | None]:
         """No call: they are sent along with the posts."""
         found = files.get_covers(info.context, [post.record for post in posts])
-        return each_as(found, File.from_conduit)
+        return each_as(found, File)
 
     @relation(
         "The viewer's notes about this post, newest first: Conduit to "
@@ -102,7 +97,7 @@ class Post(Node):
         page = page_request(info, first=first, after=after, default=NOTES_OF_A_POST)
         ids = [post.record.id for post in posts]
         return connections(
-            await notes.list_notes_of_posts(info.context, ids, page), Note.from_flux
+            await notes.list_notes_of_posts(info.context, ids, page), Note
         )
 
 
@@ -194,7 +189,7 @@ async def list_posts(
         descending=order.direction is OrderDirection.DESC,
         conditions=conditions,
     )
-    return connection(await posts.list_posts(info.context, wanted), Post.from_conduit)
+    return connection(await posts.list_posts(info.context, wanted), Post)
 
 
 @strawberry.type
@@ -207,7 +202,7 @@ class PostQuery:
     ) -> Post | None:
         """One call, shared with all posts asked for by id in that scope."""
         record = await posts.get_post(info.context, id, scope=scope)
-        return Post.from_conduit(record) if record else None
+        return Post(record=record) if record else None
 
     @field(
         "All posts. Newest first unless ordered otherwise; in order of "
@@ -334,7 +329,7 @@ class PostMutation:
             scope=input.scope,
             idempotency_key=input.idempotency_key,
         )
-        return CreatePostSuccess(post=Post.from_conduit(record))
+        return CreatePostSuccess(post=Post(record=record))
 
     @mutation("Changes a post of the viewer.")
     async def update_post(
@@ -346,7 +341,7 @@ class PostMutation:
     ) -> UpdatePostResult:
         """Two calls; three when a field is cleared."""
         record = await posts.update_post(info.context, input.id, input.changes())
-        return UpdatePostSuccess(post=Post.from_conduit(record))
+        return UpdatePostSuccess(post=Post(record=record))
 
     @mutation("Deletes a post of the viewer.")
     async def delete_post(self, info: Info, id: strawberry.ID) -> DeletePostResult:

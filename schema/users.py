@@ -1,7 +1,7 @@
 """People: `Viewer` and `User`, and the mutations signUp, signIn, signOut."""
 
 from enum import Enum
-from typing import Annotated, Self
+from typing import Annotated
 
 import strawberry
 
@@ -26,7 +26,7 @@ from .sessions import SESSIONS_SIZE, ViewerSession, list_sessions
     "provider's token."
 )
 class User(Node):
-    """Made by `from_conduit`."""
+    """Reads a document of Conduit."""
 
     record: strawberry.Private[ConduitUser]
     id: strawberry.ID = global_id_of("User")
@@ -36,11 +36,6 @@ class User(Node):
     username: str | None = column(
         "record.username", "The name they chose; null if none."
     )
-
-    @classmethod
-    def from_conduit(cls, record: ConduitUser) -> Self:
-        """The public side of a person."""
-        return cls(record=record)
 
     @field("Posts written by this person.", paged(forward_only=True), Cost(weight="10"))
     async def posts(
@@ -58,7 +53,7 @@ class User(Node):
 
 @strawberry.type(description="The signed-in person.")
 class Viewer(Node):
-    """Made by `from_conduit`."""
+    """Reads a document of Conduit."""
 
     record: strawberry.Private[ConduitViewer]
     id: strawberry.ID = global_id_of("Viewer")
@@ -72,16 +67,11 @@ class Viewer(Node):
         "record.username", "The name they chose; null if none."
     )
 
-    @classmethod
-    def from_conduit(cls, record: ConduitViewer) -> Self:
-        """The viewer's own side."""
-        return cls(record=record)
-
     @field("The viewer as others see them.")
     def user(self) -> User:
         """No call."""
         record = ConduitUser(id=self.record.id, username=self.record.username)
-        return User.from_conduit(record)
+        return User(record=record)
 
     @field("The viewer's notes; newest first unless ordered otherwise.", paged())
     async def notes(
@@ -130,7 +120,7 @@ class ViewerQuery:
     async def viewer(self, info: Info) -> Viewer | None:
         """One call, none when there is no session."""
         record = await users.get_viewer(info.context)
-        return Viewer.from_conduit(record) if record else None
+        return Viewer(record=record) if record else None
 
 
 @strawberry.enum(description="How a client keeps its session.")
@@ -189,7 +179,7 @@ class SignInSuccess:
         record = await users.get_viewer(info.context)
         if record is None:  # ended elsewhere in the meantime
             raise NotAuthenticatedError("the new session has ended already")
-        return Viewer.from_conduit(record)
+        return Viewer(record=record)
 
 
 @strawberry.type(description="Nobody is signed in any more.")
@@ -225,7 +215,7 @@ class SessionMutation:
         record = await users.sign_up(
             info.context, email=input.email, password=input.password
         )
-        return SignUpSuccess(user=User.from_conduit(record))
+        return SignUpSuccess(user=User(record=record))
 
     @mutation(
         "Opens a session. The upstream's tokens stay in the vault; the "

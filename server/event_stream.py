@@ -72,14 +72,14 @@ class EventStreamEndpoint:
         head = head_of(scope)
         if scope["method"] not in ("GET", "POST"):
             raise method_not_allowed("GET", "POST")
-        if negotiate(",".join(head.all("accept")), [EVENT_STREAM]) is None:
+        if negotiate(",".join(head.all("accept")), (EVENT_STREAM,)) is None:
             raise RefusalError(
                 406,
                 RefusalCode.NOT_ACCEPTABLE,
                 f"This path answers with {EVENT_STREAM}.",
             )
         if scope["method"] == "POST":
-            body = await read_body(scope, receive, self._body_s)
+            body = await read_body(receive, self._body_s)
             return from_body(head.get("content-type"), body)
         # An EventSource can send no header, but browsers say whose page it is on.
         own_page = head.get("sec-fetch-site") == "same-origin"

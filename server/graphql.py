@@ -15,7 +15,6 @@ from typing import Final
 
 import orjson
 import strawberry
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
@@ -101,7 +100,7 @@ class GraphQLEndpoint:
                 scope, file.guarding(send), request, media_type, ANY_OPERATION
             )
         elif method == "POST":
-            body = await read_body(scope, receive, self._body_s)
+            body = await read_body(receive, self._body_s)
             request = from_body(head.get("content-type"), body)
             await self._answer(
                 scope, send, request, media_type, ANY_OPERATION, receive=receive
@@ -117,9 +116,8 @@ class GraphQLEndpoint:
             )
 
     def _media_type(self, scope: Scope, head: Head) -> str:
-        offered = [JSON, GRAPHQL_RESPONSE]
-        if self._page is not None and scope["method"] != "POST":
-            offered.append(HTML)
+        offers_page = self._page is not None and scope["method"] != "POST"
+        offered = (JSON, GRAPHQL_RESPONSE, *((HTML,) if offers_page else ()))
         # Several Accept headers count as one with commas (RFC 9110, section 5.2).
         accept = ",".join(head.all("accept"))
         media_type = negotiate(accept, offered)
@@ -220,10 +218,21 @@ class GraphQLEndpoint:
         return result
 
 
-async def read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes:
+async def read_body(receive: Receive, timeout_s: float) -> bytes:
+    """The whole body; the guard bounds its size. Raises: RefusalError 408."""
     try:
         async with asyncio.timeout(timeout_s):
-            return await Request(scope, receive).body()
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if not message.get("more_body"):
+                return body
+            pieces = [body]
+            while message.get("more_body"):
+                message = await receive()
+                pieces.append(message.get("body", b""))
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            return b"".join(pieces)
     except TimeoutError:
         raise RefusalError(
             408,

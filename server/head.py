@@ -18,36 +18,37 @@ _ANSWER: Final = "answer"
 
 
 class Head:
-    """Names are asked for in lower case; of a header sent twice the first counts."""
+    """Names are asked for in lower case; of a header sent twice the first counts.
+
+    ASGI servers hand names over in lower case. Values are decoded when asked for: most
+    headers of a browser nobody reads.
+    """
 
     __slots__ = ("_first", "_raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = list(raw)
-        self._first: dict[str, str] = {}
-        for name, value in reversed(self._raw):
-            self._first[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._first = dict(reversed(self._raw))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._first
+        return name.encode() in self._first
 
     def get(self, name: str, default: str = "") -> str:
         """The value, or `default`."""
-        return self._first.get(name, default)
+        value = self._first.get(name.encode())
+        return default if value is None else value.decode("latin-1")
 
     def find(self, name: str) -> str | None:
         """The value, or None."""
-        return self._first.get(name)
+        value = self._first.get(name.encode())
+        return None if value is None else value.decode("latin-1")
 
     def all(self, name: str) -> list[str]:
         """The values of a header that may be sent more than once."""
-        if name not in self._first:
+        key = name.encode()
+        if key not in self._first:
             return []
-        return [
-            value.decode("latin-1")
-            for key, value in self._raw
-            if key.decode("latin-1").lower() == name
-        ]
+        return [value.decode("latin-1") for found, value in self._raw if found == key]
 
 
 def head_of(scope: Scope) -> Head:

@@ -1,13 +1,15 @@
 """Which of our media types an Accept header asks for (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 HTML = "text/html"
 
 
-def negotiate(accept: str | None, offered: Sequence[str]) -> str | None:
+@lru_cache(maxsize=256)
+def negotiate(accept: str | None, offered: tuple[str, ...]) -> str | None:
     """The offered type that is wanted most, or None if none is acceptable.
 
     A missing header accepts everything. Between equals the more exactly named one

@@ -6,9 +6,9 @@ caught becomes a 500 under the request id; its text goes to the log only.
 """
 
 import logging
+import os
 import re
 import time
-import uuid
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -59,8 +59,10 @@ class TelemetryMiddleware:
 
 def request_id_of(head: Head) -> str:
     """The caller's id when it is short and plain, so traces join; else a new one."""
-    given = head.get(REQUEST_ID_HEADER)
-    return given if _SOUND_ID.fullmatch(given) else uuid.uuid4().hex
+    given = head.find(REQUEST_ID_HEADER)
+    if given is not None and _SOUND_ID.fullmatch(given):
+        return given
+    return os.urandom(16).hex()
 
 
 def _log_request(

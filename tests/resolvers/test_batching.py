@@ -109,6 +109,15 @@ async def test_many_keys_are_one_call_and_a_bad_one_is_an_exception_in_its_place
     assert isinstance(bad, ValueError)
 
 
+async def test_rows_that_came_along_need_no_key():
+    loader = Doubler()
+    row = object()
+    assert loader.load_refs([row, None]) == [row, None]
+    mixed = loader.load_refs(["ab", row, None])
+    assert await mixed == ["abab", row, None]
+    assert loader.batches == [["ab"]]
+
+
 async def test_a_row_that_is_known_is_not_replaced_by_another_way():
     loader = Doubler()
     loader.prime_all({1: 100})
