@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .PHONY: help run test nextjs check format schema bench bench-peers bench-sweeps bench-record \
-	profile clean
+	soak chaos connections profile clean
 
 help: ## what can be called here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -59,6 +59,15 @@ bench-sweeps: $(READY) ## more objects, connections, requests, workers
 
 bench-record: $(READY) ## everything, saved as results, chart and tables
 	@$(BIN)/python -m benchmarks --only calls session cost sweeps --peers --save $(ARGS)
+
+soak: $(READY) ## an hour of use with faults now and then (MINUTES=60 SEED=1)
+	@$(BIN)/python -m trials soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) $(ARGS)
+
+chaos: $(READY) ## five minutes of many faults at once (MINUTES=5 SEED=1)
+	@$(BIN)/python -m trials chaos --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1) $(ARGS)
+
+connections: $(READY) ## 10,000 idle, 1,000 active and some hostile connections
+	@$(BIN)/python -m trials connections $(ARGS)
 
 profile: $(READY) ## where the server's time goes under load, by layer
 	@$(BIN)/python -m benchmarks.profile $(ARGS)

@@ -5,26 +5,16 @@ the demo person and asks each operation with 1, 20 and 100 rows; the number of c
 must be the promised one whatever the number of rows.
 """
 
-import http.client
 import json
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from urllib.parse import urlsplit
-
-import redis
 
 from .load import Credentials
 from .operations import COUNTED, MOST_OF_EACH_KIND, Counted, KnownIds
-from .processes import Program
 from .servers import OURS, Running, Surroundings, start
+from .stand_ins import StandIns, ask, stand_ins
 
 ROWS = (1, 20, 100)
-READY_S = 90.0
 PASSWORD = "mainstem-demo"  # noqa: S105 - the demo accounts' public one
 PERSON = ("first@example.com", PASSWORD)
 # Production would refuse the demo's secrets; the calls are the same.
@@ -32,8 +22,6 @@ SERVER = replace(OURS, env={**OURS.env, "ENVIRONMENT": "development"})
 # Writes the further posts; signing in again would end the session of PERSON.
 OTHER_PERSON = ("second@example.com", PASSWORD)
 FURTHER_POSTS = 60
-# One read of the record: whatever RedisVault.resolve sends beside it is one trip.
-RECORD_READS = ("cmdstat_get", "cmdstat_getex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +55,9 @@ class Count:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class StandIns:
-    """The sandbox's upstreams, from outside."""
-
-    flux: str
-    conduit: str
-    redis: str
-    flux_jwt_secret: str
-
-    def forget(self) -> None:
-        for url in (self.flux, self.conduit):
-            ask(url, "DELETE", "/_sandbox/requests")
-
-    def calls(self, url: str) -> int:
-        found = ask(url, "GET", "/_sandbox/requests")
-        if not isinstance(found, list):
-            raise TypeError(f"not a list of requests: {found!r:.100}")
-        return len(found)
-
-    def record_reads(self) -> int:
-        with redis.Redis.from_url(self.redis) as store:
-            stats: Mapping[str, Mapping[str, int]] = store.info("commandstats")
-        return sum(int(stats[name]["calls"]) for name in RECORD_READS if name in stats)
-
-
 def count_calls() -> list[Count]:
     """The whole table. Raises: ProgramError, AnswerError, OSError."""
-    with _stand_ins() as upstreams:
+    with stand_ins() as upstreams:
         around = Surroundings(
             flux=upstreams.flux,
             conduit=upstreams.conduit,
@@ -159,28 +122,6 @@ def expected_rows(count: Count) -> int:
     return min(count.rows, MOST_OF_EACH_KIND) if of_three_kinds else count.rows
 
 
-@contextmanager
-def _stand_ins() -> Iterator[StandIns]:
-    with tempfile.TemporaryDirectory() as folder:
-        ready = Path(folder) / "ready.json"
-        command = [sys.executable, "-m", "sandbox", "--upstreams-only", "--unlimited"]
-        command += ["--flux-port", "0", "--conduit-port", "0", "--files-port", "0"]
-        command += ["--admin-port", "0"]
-        command += ["--ready-file", str(ready)]
-        with Program("sandbox", command) as sandbox:
-            deadline = time.monotonic() + READY_S
-            while not ready.exists():
-                if not sandbox.running:
-                    raise sandbox.failure("ended while starting")
-                if time.monotonic() > deadline:
-                    raise sandbox.failure(f"was not ready after {READY_S:.0f} s")
-                time.sleep(0.05)
-            found = json.loads(ready.read_text())
-            yield StandIns(
-                **{name: found[name] for name in StandIns.__dataclass_fields__}
-            )
-
-
 def _write_further_posts(conduit: str) -> None:
     """The demo has 60 posts; the last column asks for 100."""
     email, password = OTHER_PERSON
@@ -210,30 +151,3 @@ def _write_further_posts(conduit: str) -> None:
         for number in range(FURTHER_POSTS)
     ]
     ask(conduit, "POST", "/database/Post/many", {"docs": docs}, token=token)
-
-
-def ask(
-    url: str,
-    method: str,
-    target: str,
-    body: object = None,
-    *,
-    token: object = None,
-) -> object:
-    """One call of a stand-in. Raises: OSError, also for any status but a 2xx."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
-    headers = {"Content-Type": "application/json"}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    try:
-        sent = None if body is None else json.dumps(body)
-        connection.request(method, target, sent, headers)
-        response = connection.getresponse()
-        raw = response.read()
-    finally:
-        connection.close()
-    if not 200 <= response.status < 300:
-        raise OSError(f"{method} {target}: {response.status} {raw[:300]!r}")
-    found: object = json.loads(raw) if raw else None
-    return found

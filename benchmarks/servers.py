@@ -77,6 +77,7 @@ OURS = Server(
         "SESSION_SECRET": "{session_secret}",
         "HOST": "127.0.0.1",
         "PORT": "{port}",
+        "SHUTDOWN_DELAY_S": "0",  # nobody balances load between benchmarks
     },
     session="sealed",
 )

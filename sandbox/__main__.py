@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ class Options:
     upstreams_only: bool
     unlimited: bool
     postgrest: int
+    durable: bool
     ready_file: Path | None
 
 
@@ -70,6 +71,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="the version that Flux's stand-in speaks (default 12, which Flux pins)",
     )
     parser.add_argument(
+        "--durable",
+        action="store_true",
+        help="Valkey keeps what it has; SIGUSR1 kills it, SIGUSR2 starts it again",
+    )
+    parser.add_argument(
         "--ready-file",
         type=Path,
         metavar="PATH",
@@ -87,6 +93,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         upstreams_only=given.upstreams_only,
         unlimited=given.unlimited,
         postgrest=given.postgrest,
+        durable=given.durable,
         ready_file=given.ready_file,
     )
 
@@ -136,8 +143,10 @@ async def run(options: Options) -> int:
         )
         _, valkey = await asyncio.gather(
             stack.enter_async_context(upstreams),
-            stack.enter_async_context(ValkeyServer()),
+            stack.enter_async_context(ValkeyServer(append_only=options.durable)),
         )
+        if options.durable:
+            stack.push_async_callback(obey_outages(valkey).aclose)
         addresses = Addresses(
             flux=upstreams.flux_url,
             conduit=upstreams.conduit_url,
@@ -165,6 +174,50 @@ async def run(options: Options) -> int:
         if server is not None:
             greet(options.port)
         return await wait(stopping, server)
+
+
+def obey_outages(valkey: ValkeyServer) -> "Outages":
+    """From now on signals take Valkey away and give it back."""
+    outages = Outages(valkey)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, outages.begin)
+    loop.add_signal_handler(signal.SIGUSR2, outages.end)
+    return outages
+
+
+class Outages:
+    """Kills Valkey and starts it again, one step after the other."""
+
+    def __init__(self, valkey: ValkeyServer) -> None:
+        self._valkey = valkey
+        self._last: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Hard, as a machine that loses its power."""
+        self._then(self._kill)
+
+    def end(self) -> None:
+        """With all that had been answered before."""
+        self._then(self._valkey.start)
+
+    async def aclose(self) -> None:
+        """Wait for the step under way."""
+        if self._last is not None:
+            await self._last
+
+    def _then(self, step: Callable[[], Awaitable[None]]) -> None:
+        before = self._last
+
+        async def run() -> None:
+            if before is not None:
+                await before
+            await step()
+
+        self._last = asyncio.create_task(run())
+
+    async def _kill(self) -> None:
+        os.kill(self._valkey.pid, signal.SIGKILL)
+        await self._valkey.halt()
 
 
 class Server:
