@@ -7,7 +7,7 @@ of its own, so that its resolvers are called once for all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from graphql import GraphQLObjectType
 from graphql.pyutils import is_awaitable
@@ -47,7 +47,8 @@ class Rows(NamedTuple):
         return Rows(
             [self.sources[n] for n in chosen],
             [self.parents[n] for n in chosen],
-            None if self.slots is None else [self.slot(n) for n in chosen],
+            # A cast, since all of them are of one kind.
+            cast(Any, self.slots and [self.slots[n] for n in chosen]),
             None,
         )
 
@@ -236,5 +237,9 @@ def enter(
             above[row][key] = out  # type: ignore[index]  # alive
     else:
         for n, out in enumerate(outs):
-            level.put(rows.parents[n], field, rows.slot(n), out)
+            slot = rows.slots[n]
+            if slot.__class__ is int:
+                above[rows.parents[n]][key][slot] = out  # type: ignore[index]  # alive
+            else:
+                level.put(rows.parents[n], field, rows.slot(n), out)
     run.proceed(child, columns)

@@ -61,20 +61,31 @@ class Operation:
 
         Kept by what was given, where equal values are the same: numbers of rows, ids.
         """
-        values = tuple([given.get(name, MISSING) for name in self.names])
+        values: list[Any] = []
+        for name in self.names:
+            value = given.get(name, MISSING)
+            if value.__class__ is list:  # of ids
+                values += (LIST, len(value), *value)
+            else:
+                values.append(value)
         classes = tuple(map(type, values))
         if not EXACT_VALUES.issuperset(classes):
             return self.coerce(schema, given)
-        known = self.known.get((values, classes))
+        key = (tuple(values), classes)
+        known = self.known.get(key)
         if known is None:
             coerced = self.coerce(schema, given)
             if isinstance(coerced, list):
                 return coerced
             if len(self.known) >= MAX_REMEMBERED:
                 self.known.clear()
-            known = self.known[values, classes] = coerced
+            known = self.known[key] = coerced
         # A resolver may change what it is given.
-        return VariableValues(known.sources, dict(known.coerced))
+        own = {
+            name: value.copy() if value.__class__ is list else value
+            for name, value in known.coerced.items()
+        }
+        return VariableValues(known.sources, own)
 
     def coerce(
         self, schema: GraphQLSchema, given: dict[str, Any]
@@ -245,4 +256,6 @@ class Engine:
         reasons[fallback.reason] = reasons.get(fallback.reason, 0) + 1
 
 
+# Stands before the length and the items of a list, so that no two lists are alike.
+LIST = object()
 NO_VARIABLES = VariableValues({}, {})

@@ -26,36 +26,26 @@ class BatchLoader(ABC, Generic[K, V]):
     """Loads many keys by one call and keeps what it found for the request.
 
     Keys must have been checked: one malformed id fails the whole call upstream.
+
+    aiodataloader collects what is asked for in one turn. It is asked for sets of keys
+    and not for keys: a level of the answer then waits for one future, and not for one
+    for each of its rows (measured: 100 keys, 900 µs against 60).
     """
 
     def __init__(self) -> None:
-        self._collecting: DataLoader[K, V] | None = None
-        # Rows that came by another way. A plain dict: a future for each of them would
-        # cost more than the rows (measured: 40 rows, 130 µs against 6).
+        # Rows that were found here, or came by another way.
         self.known: dict[K, V] = {}
+        self._failed: dict[K, Exception] = {}
+        self._on_the_way: dict[K, asyncio.Future[None]] = {}
+        self._collecting: DataLoader[tuple[K, ...], None] | None = None
 
     @abstractmethod
     async def load_batch(self, keys: list[K]) -> Sequence[V | Exception]:
         """One value per key, in the order of keys; an exception is one key's own."""
 
-    def load(self, key: K) -> "asyncio.Future[V]":
-        """The value of `key`.
-
-        Shielded: the engine cancels the siblings of a failed non-null field, and
-        without the shield that would cancel the future every other waiter shares.
-        """
-        if key in self.known:
-            future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
-            future.set_result(self.known[key])
-            return future
-        if self._collecting is None:
-            # Made late: most requests find everything among the known.
-            self._collecting = DataLoader(self._load_batch, max_batch_size=MAX_BATCH)
-        return shielded(self._collecting.load(key))
-
-    async def _load_batch(self, keys: list[K]) -> list[V]:
-        """aiodataloader raises an exception among the values for its key alone."""
-        return cast("list[V]", list(await self.load_batch(keys)))
+    def load(self, key: K) -> Awaitable[V]:
+        """The value of `key`; it is on its way when this returns."""
+        return _first(cast("Loaded[V]", self.load_all([key])))
 
     def load_all(self, keys: Sequence[K | None]) -> "Loaded[V | None]":
         """The values of many keys: None for None, a failed key's own exception.
@@ -67,8 +57,11 @@ class BatchLoader(ABC, Generic[K, V]):
             return [None if key is None else known[key] for key in keys]
         except KeyError:
             pass
-        missing = {key for key in keys if key is not None and key not in known}
-        return self._collect(keys, {key: self.load(key) for key in missing})
+        missing = {key: None for key in keys if key is not None and key not in known}
+        new = tuple([key for key in missing if key not in self._on_the_way])
+        if new:
+            self._on_the_way.update(dict.fromkeys(new, self._collected(new)))
+        return self._gathered(keys, {self._on_the_way[key] for key in missing})
 
     def load_refs(self, refs: "Sequence[str | V | None]") -> "Loaded[V | None]":
         """The same for relations that hold the key, a text, or the row itself."""
@@ -80,25 +73,62 @@ class BatchLoader(ABC, Generic[K, V]):
             return _rows_beside(refs, loaded)
         return self._beside(refs, loaded)
 
+    def prime_all(self, rows: Mapping[K, V]) -> None:
+        """Keep rows that came by another way, so that they are not fetched again."""
+        self.known = {**rows, **self.known}
+
+    def _collected(self, keys: tuple[K, ...]) -> "asyncio.Future[None]":
+        if self._collecting is None:
+            # Made late: most requests find everything among the known.
+            self._collecting = DataLoader(self._load_sets, cache=False)
+        return self._collecting.load(keys)
+
+    async def _load_sets(self, sets: list[tuple[K, ...]]) -> list[None]:
+        """What aiodataloader calls: one turn's sets, which have no key in common."""
+        keys = [key for one in sets for key in one]
+        parts = [keys[n : n + MAX_BATCH] for n in range(0, len(keys), MAX_BATCH)]
+        for part, values in zip(parts, await self._batches(parts), strict=True):
+            for key, value in zip(part, values, strict=True):
+                del self._on_the_way[key]
+                if isinstance(value, Exception):
+                    self._failed[key] = value
+                else:
+                    self.known[key] = value
+                    self._failed.pop(key, None)
+        return [None] * len(sets)
+
+    async def _batches(self, parts: list[list[K]]) -> list[Sequence[V | Exception]]:
+        """A failed call is the failure of each of its keys."""
+        if len(parts) == 1:
+            try:
+                return [await self.load_batch(parts[0])]
+            except Exception as failure:
+                return [[failure] * len(parts[0])]
+        answers = await each(self.load_batch(part) for part in parts)
+        return [
+            [answer] * len(part) if isinstance(answer, Exception) else answer
+            for part, answer in zip(parts, answers, strict=True)
+        ]
+
+    async def _gathered(
+        self, keys: Sequence[K | None], loading: "set[asyncio.Future[None]]"
+    ) -> list[V | Exception | None]:
+        for future in loading:
+            # Shielded: the engine cancels the siblings of a failed non-null field, and
+            # without the shield that would cancel what every other waiter shares.
+            await shielded(future)
+        known = self.known
+        return [
+            None if key is None else known[key] if key in known else self._failed[key]
+            for key in keys
+        ]
+
     async def _beside(
         self,
         refs: "Sequence[str | V | None]",
         loaded: "Awaitable[list[V | Exception | None]]",
     ) -> "list[V | Exception | None]":
         return _rows_beside(refs, await loaded)
-
-    async def _collect(
-        self, keys: Sequence[K | None], loading: Mapping[K, "asyncio.Future[V]"]
-    ) -> list[V | Exception | None]:
-        found = dict(zip(loading, await each(loading.values()), strict=True))
-        return [
-            None if key is None else found[key] if key in found else self.known[key]
-            for key in keys
-        ]
-
-    def prime_all(self, rows: Mapping[K, V]) -> None:
-        """Keep rows that came by another way, so that they are not fetched again."""
-        self.known = {**rows, **self.known}
 
 
 class OnceLoader(ABC, Generic[K, V]):
@@ -160,6 +190,13 @@ def _rows_beside(
         found if isinstance(ref, str) else ref
         for ref, found in zip(refs, loaded, strict=True)
     ]
+
+
+async def _first(loaded: Loaded[V]) -> V:
+    (found,) = loaded if isinstance(loaded, list) else await loaded
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 async def settled(loaded: Loaded[V]) -> list[V | Exception]:

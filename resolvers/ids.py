@@ -43,6 +43,7 @@ def writer_of_ids(kind: Kind) -> Callable[[str], str]:
     return write
 
 
+@lru_cache(maxsize=IDS_KEPT)
 def parse_global_id(value: str, *, field: str = "id") -> tuple[Kind, str]:
     """Kind and upstream id. Strict: only what `global_id` writes is accepted.
 

@@ -45,7 +45,8 @@ async def get_nodes(
     """
     if len(node_ids) > MAX_NODES:
         raise inputs.refused("ids", f"At most {MAX_NODES} ids can be asked for.")
-    asked = [_parsed(context, node_id) for node_id in node_ids]
+    refusal = _refusal(context)
+    asked = [_parsed(node_id, refusal) for node_id in node_ids]
     wanted: dict[Kind, dict[str, None]] = {}
     for one in asked:
         if not isinstance(one, Exception):
@@ -60,14 +61,21 @@ async def get_nodes(
     return [one if isinstance(one, Exception) else found[one] for one in asked]
 
 
-def _parsed(context: RequestContext, node_id: str) -> tuple[Kind, str] | Exception:
+def _refusal(context: RequestContext) -> Exception | None:
+    try:
+        context.require_viewer()
+    except NotAuthenticatedError as failure:
+        return failure
+    return None
+
+
+def _parsed(node_id: str, refusal: Exception | None) -> tuple[Kind, str] | Exception:
     """A malformed id fails in its place and not for all."""
     try:
         kind_and_key = parse_global_id(node_id)
-        context.require_viewer()
-        return kind_and_key
-    except (InvalidInputError, NotAuthenticatedError) as failure:
+    except InvalidInputError as failure:
         return failure
+    return refusal or kind_and_key
 
 
 def _load_all(
