@@ -164,6 +164,7 @@ def _upstreams(
             settings.flux.url,
             transport("flux", settings.flux.url, thrift.flux),
             limits,
+            max_rows=settings.flux.max_rows,
         ),
         conduit_http(
             settings.conduit.url,

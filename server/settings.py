@@ -101,6 +101,7 @@ class Settings:
             read.choice("ENVIRONMENT", ("development", "production")) == "production"
         )
         conduit = read_conduit(read, production=production)
+        protection = read_protection(read, production=production)
         settings = cls(
             environment="production" if production else "development",
             log_level=read.choice("LOG_LEVEL", LOG_LEVELS),
@@ -110,9 +111,13 @@ class Settings:
             deadline_s=read.seconds("REQUEST_DEADLINE_S", most=300),
             listen=_listen(read, production=production),
             guard=_guard(read),
-            protection=read_protection(read, production=production),
+            protection=protection,
             live=read_live(read),
-            flux=read_flux(read, production=production),
+            flux=read_flux(
+                read,
+                production=production,
+                page_size=protection.limits.document.page_size.enforced,
+            ),
             conduit=conduit,
             storage=read_storage(read, conduit.url),
             uploads=read_uploads(read),

@@ -26,6 +26,7 @@ LOCAL_STORAGE_PORTS = (3100, 8103)
 class FluxSettings:
     url: str
     schema: str | None
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,10 @@ class StorageSettings:
     private_hosts: frozenset[str] = frozenset()
 
 
-def read_flux(read: EnvironmentReader, *, production: bool) -> FluxSettings:
+def read_flux(
+    read: EnvironmentReader, *, production: bool, page_size: int | None
+) -> FluxSettings:
+    """`page_size` is the largest page that is allowed; None when any is."""
     given = read.text("FLUX_URL")
     schema = read.text("FLUX_POSTGREST_SCHEMA")
     if given is None:
@@ -63,7 +67,21 @@ def read_flux(read: EnvironmentReader, *, production: bool) -> FluxSettings:
             "is not the name of a schema.",
             "Letters, digits and _, as `flux list` shows it.",
         )
-    return FluxSettings(url=url, schema=schema)
+    return FluxSettings(url=url, schema=schema, max_rows=_max_rows(read, page_size))
+
+
+def _max_rows(read: EnvironmentReader, page_size: int | None) -> int | None:
+    """A page and the row that tells of a next one must fit into an answer."""
+    if read.text("FLUX_MAX_ROWS") is None:
+        return None
+    rows = read.integer("FLUX_MAX_ROWS", least=2, most=1_000_000)
+    if page_size is None or rows <= page_size:
+        read.mistake(
+            "FLUX_MAX_ROWS",
+            f"is {rows}, and a page may have {page_size or 'any number of'} rows.",
+            "Lower LIMIT_PAGE_SIZE below it, or raise db-max-rows.",
+        )
+    return rows
 
 
 def _flux_json(read: EnvironmentReader) -> tuple[str, str | None]:

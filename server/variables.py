@@ -296,6 +296,13 @@ VARIABLES: tuple[Variable, ...] = (
         example="t_5ecfa3ab72d1_api",
     ),
     Variable(
+        name="FLUX_MAX_ROWS",
+        meaning="`db-max-rows` of the project's PostgREST, if it has one: longer "
+        "answers are cut there without a word, so that calls are split below it. More "
+        "than LIMIT_PAGE_SIZE.",
+        example="1000",
+    ),
+    Variable(
         name="FLUX_JWT_SECRET",
         aliases=("FLUX_GATEWAY_JWT_SECRET",),
         secret=True,

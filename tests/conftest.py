@@ -8,10 +8,15 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 
 from harness import Caller, Sandbox, caller_of, running_app, started_sandbox
+
+# How long an example takes says more about the machine's other work than about us.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -80,8 +80,13 @@ async def _provisioned(server: PostgresServer) -> str:
 
 
 @contextlib.asynccontextmanager
-async def own_flux(database: OwnDatabase, dialect: int = 12) -> AsyncIterator[OwnFlux]:
-    """PostgREST without the gateway, of the version that `dialect` names."""
+async def own_flux(
+    database: OwnDatabase, dialect: int = 12, **changes: Any
+) -> AsyncIterator[OwnFlux]:
+    """PostgREST without the gateway, of the version that `dialect` names.
+
+    `changes` are of `FluxSettings`.
+    """
     settings = FluxSettings(
         projects=(PROJECT,),
         direct_hosts=frozenset("*"),
@@ -89,7 +94,7 @@ async def own_flux(database: OwnDatabase, dialect: int = 12) -> AsyncIterator[Ow
         direct_jwt_secret=SECRET,
         dialect=DIALECTS[dialect],
     )
-    app = create_flux_app(database.login, settings)
+    app = create_flux_app(database.login, replace(settings, **changes))
     faulty = FaultyUpstream(app)
     async with app.router.lifespan_context(app), served(faulty) as url:
         environment = {

@@ -1,5 +1,6 @@
 """One call to Flux as every method makes it: profile header, token, failures."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -24,12 +25,20 @@ _FEWEST_IDS: Final = 20
 
 
 class FluxHTTP(UpstreamHTTP):
-    """The one connection to Flux of this process, and how many ids a URL may hold.
+    """The one connection to Flux of this process, and how much a call may ask for.
 
     What stands between us and PostgREST is not known beforehand (flux.md §13.1).
+    `max_rows` is its `db-max-rows`: it cuts longer answers without a word (recording
+    18, "db-max-rows caps the page silently").
     """
 
-    def __init__(self, base_url: str, transport: Transport, limits: HTTPLimits) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        transport: Transport,
+        limits: HTTPLimits,
+        max_rows: int | None = None,
+    ) -> None:
         super().__init__(
             "flux",
             base_url,
@@ -38,7 +47,13 @@ class FluxHTTP(UpstreamHTTP):
             {"Accept": "application/json"},
             failures.token_refused,
         )
-        self.ids_per_request = IDS_PER_REQUEST
+        self.max_rows = max_rows
+        self.ids_per_request = min(IDS_PER_REQUEST, max_rows or IDS_PER_REQUEST)
+
+    def groups_per_call(self, rows_each: int) -> int:
+        """How many groups of so many rows fit into one answer; at least one."""
+        rows = sys.maxsize if self.max_rows is None else self.max_rows
+        return max(1, rows // rows_each)
 
     def took_no_more_than(self, ids: int) -> None:
         """Remember the size that was taken after a larger one had been refused."""

@@ -10,9 +10,15 @@ from .notes import FluxNotes
 from .postgrest import URL_BUDGET_BYTES
 
 
-def flux_http(base_url: str, transport: Transport, limits: HTTPLimits) -> FluxHTTP:
-    """The one `FluxHTTP` of this process."""
-    return FluxHTTP(base_url, transport, limits)
+def flux_http(
+    base_url: str,
+    transport: Transport,
+    limits: HTTPLimits,
+    *,
+    max_rows: int | None = None,
+) -> FluxHTTP:
+    """The one `FluxHTTP` of this process; `max_rows` is the server's `db-max-rows`."""
+    return FluxHTTP(base_url, transport, limits, max_rows)
 
 
 class FluxClient:

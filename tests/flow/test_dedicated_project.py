@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from own_conduit import OwnConduit
-from own_flux import OwnDatabase, own_database, own_flux
+from own_flux import PROJECT, OwnDatabase, own_database, own_flux
 from writes import CREATE_NOTE, DELETE_NOTE, UPDATE_NOTE, signed_in
 
 from harness import Sandbox
@@ -90,6 +90,48 @@ async def test_notes_are_paged_counted_and_searched(
         "notes": {"totalCount": 4, "nodes": [{"body": "no. 3"}]},
         "note": {"body": "no. 0"},
     }
+
+
+async def test_the_schema_need_not_be_named_where_it_is_the_first(
+    sandbox: Sandbox, conduit: OwnConduit, database: OwnDatabase
+) -> None:
+    """As on a project of its own, whose only schema it may be (recording 18)."""
+    async with own_flux(database, schemas=(PROJECT.schema,)) as flux:
+        settings = flux.environment | {"FLUX_POSTGREST_SCHEMA": ""}
+        async with signed_in(sandbox, conduit, "me", **settings) as me:
+            made = await me.data(CREATE_NOTE, input={"body": "one"})
+            gone = await me.data(DELETE_NOTE, id=made["r"]["note"]["id"])
+    assert gone["r"]["deletedId"] == made["r"]["note"]["id"]
+
+
+CUT = """{
+  notes(first: 7) { pageInfo { hasNextPage } nodes { body } }
+  posts(first: 4) { nodes { notes(first: 3) {
+    totalCount pageInfo { hasNextPage } nodes { body }
+  } } }
+}"""
+
+
+async def test_a_project_that_cuts_its_answers_loses_no_note(
+    sandbox: Sandbox, conduit: OwnConduit, database: OwnDatabase
+) -> None:
+    """Tried without FLUX_MAX_ROWS: the third post lacks a note, the fourth all."""
+    author = conduit.join("cut")
+    limits = {"FLUX_MAX_ROWS": "8", "LIMIT_PAGE_SIZE": "7"}
+    async with own_flux(database, max_rows=8) as flux:
+        settings = flux.environment | limits
+        async with signed_in(sandbox, conduit, "cut", **settings) as me:
+            for number in range(4):
+                post = conduit.state.add_post(f"{number}", author)["_id"]
+                for body in ("a", "b", "c"):
+                    await me.data(CREATE_NOTE, input={"body": body, "postId": post})
+            data = await me.data(CUT)
+    assert len(data["notes"]["nodes"]) == 7
+    assert data["notes"]["pageInfo"]["hasNextPage"]
+    newest = [{"body": body} for body in "cba"]
+    assert [post["notes"] for post in data["posts"]["nodes"]] == [
+        {"totalCount": 3, "pageInfo": {"hasNextPage": False}, "nodes": newest}
+    ] * 4
 
 
 async def test_a_role_without_the_right_is_forbidden_by_postgresql(

@@ -9,6 +9,7 @@ from own_conduit import OwnConduit
 from writes import CREATE_POST, DELETE_POST, UPDATE_POST, signed_in
 
 from harness import Caller, Sandbox, caller_of, running_app
+from sandbox.conduit.settings import Client
 from server.check import run_check
 from server.settings import Settings
 
@@ -168,6 +169,31 @@ async def test_writes_work_without_any_endpoint(
         assert changed["r"]["post"]["title"] == "u"
         gone = await me.data(DELETE_POST, id=post["id"])
         assert gone["r"]["deletedId"] == post["id"]
+
+
+CLIENT = {"CONDUIT_CLIENT_ID": "mainstem", "CONDUIT_CLIENT_SECRET": "sesame-open"}
+
+
+async def test_a_conduit_that_asks_who_its_client_is_is_told_with_every_call(
+    sandbox: Sandbox, conduit: OwnConduit
+) -> None:
+    """Its refusal is plain text and says nothing about the person: no renewal, and the
+    session stays (recording auth_settings)."""
+    settings = conduit.state.settings
+    settings.client_validation = True
+    settings.clients = [Client("mainstem", "sesame-open")]
+    async with signed_in(sandbox, conduit, "me", **CLIENT) as me:
+        conduit.state.add_post("one", conduit.join("me"))
+        expected = {"posts": {"nodes": [{"title": "one"}]}}
+        assert await me.data("{ posts { nodes { title } } }") == expected
+        settings.clients = [Client("mainstem", "another")]
+        conduit.forget()
+        refused = await me("{ posts { nodes { title } } viewer { email } }")
+        codes = {error["extensions"]["code"] for error in refused["errors"]}
+        assert codes == {"UPSTREAM_MISCONFIGURED"}
+        assert ("POST", "/authentication/renew") not in conduit.calls()
+        settings.clients = [Client("mainstem", "sesame-open")]
+        assert await me.data("{ posts { nodes { title } } }") == expected
 
 
 async def test_the_check_names_what_is_absent_and_what_stands_in(

@@ -218,6 +218,22 @@ def test_production_refuses_samples_and_open_lines(
 
 
 @pytest.mark.parametrize(
+    ("rows", "page_size", "good"),
+    [("101", "100", True), ("100", "100", False), ("1000", "off", False)],
+)
+def test_a_page_must_fit_into_what_flux_gives(
+    environment: dict[str, str], rows: str, page_size: str, good: bool
+) -> None:
+    env = {**environment, "FLUX_MAX_ROWS": rows, "LIMIT_PAGE_SIZE": page_size}
+    if good:
+        assert Settings.from_env(env).flux.max_rows == int(rows)
+    else:
+        assert [mistake.startswith("FLUX_MAX_ROWS") for mistake in mistakes(env)] == [
+            True
+        ]
+
+
+@pytest.mark.parametrize(
     "url", ["http://conduit:3000", "http://10.1.2.3:3000", "http://c.prod.svc"]
 )
 def test_production_allows_http_inside_the_own_network(

@@ -109,6 +109,31 @@ async def test_by_ids_halves_only_once_and_learns_nothing_from_an_outage(
     assert http.ids_per_request == 150
 
 
+async def test_a_server_that_cuts_its_answers_is_asked_for_no_more_than_it_gives(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    http = flux_http(upstream.url, upstream.transport(), LIMITS, max_rows=25)
+    notes = FluxClient(http, Tokens(), scope, SCHEMA).notes
+    ids = [uuid(n) for n in range(60)]
+    upstream.script(answer(200, []))
+    await notes.by_ids(ids, columns=BODY)
+    assert [len(rows_asked_for(seen)) for seen in upstream.seen] == [20] * 3
+    upstream.seen.clear()
+    await notes.by_posts(ids[:7], per_post=11, beyond=None, columns=BODY)
+    assert sorted(groups_asked_for(seen) for seen in upstream.seen) == [1, 2, 2, 2]
+    upstream.seen.clear()
+    await notes.by_posts(ids[:2], per_post=26, beyond=None, columns=BODY)
+    assert [groups_asked_for(seen) for seen in upstream.seen] == [1, 1]
+    upstream.seen.clear()
+    await notes.counts_by_posts(ids)
+    assert [groups_asked_for(seen) for seen in upstream.seen] == [20] * 3
+
+
+def groups_asked_for(seen: Seen) -> int:
+    assert isinstance(seen.json, dict)
+    return len(seen.json["post_ids"])
+
+
 async def test_a_short_request_is_not_halved_for_a_502(
     upstream: Upstream, scope: CallScope
 ) -> None:
