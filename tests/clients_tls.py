@@ -35,9 +35,9 @@ class Authority:
     def server_context(
         self, address: str = "127.0.0.1", protocols: Sequence[str] = ("http/1.1",)
     ) -> ssl.SSLContext:
-        """For a server at `address` with a certificate of this authority."""
+        """For a server at `address`, or of that name; certified by this authority."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ipaddress.ip_address(address))]
+        names = [_alternative(address)]
         certificate = (
             _builder(_named(self._name), self._subject, key.public_key())
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -82,6 +82,13 @@ async def tls_server(
         await server.wait_closed()
         # A refused handshake is taken down by the loop, unseen by the server.
         await asyncio.sleep(0.05)
+
+
+def _alternative(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
 
 
 def _named(name: str) -> x509.Name:
