@@ -80,22 +80,30 @@ class BatchLoader(ABC, Generic[K, V]):
     def _collected(self, keys: tuple[K, ...]) -> "asyncio.Future[None]":
         if self._collecting is None:
             # Made late: most requests find everything among the known.
-            self._collecting = DataLoader(self._load_sets, cache=False)
+            self._collecting = self.collector()
         return self._collecting.load(keys)
 
-    async def _load_sets(self, sets: list[tuple[K, ...]]) -> list[None]:
+    def collector(self) -> DataLoader[tuple[K, ...], None]:
+        """Collects the sets of one turn of the loop; asked for once."""
+        return DataLoader(self.load_sets, cache=False)
+
+    async def load_sets(self, sets: list[tuple[K, ...]]) -> list[None]:
         """What aiodataloader calls: one turn's sets, which have no key in common."""
         keys = [key for one in sets for key in one]
         parts = [keys[n : n + MAX_BATCH] for n in range(0, len(keys), MAX_BATCH)]
         for part, values in zip(parts, await self._batches(parts), strict=True):
-            for key, value in zip(part, values, strict=True):
-                del self._on_the_way[key]
-                if isinstance(value, Exception):
-                    self._failed[key] = value
-                else:
-                    self.known[key] = value
-                    self._failed.pop(key, None)
+            self.arrived(part, values)
         return [None] * len(sets)
+
+    def arrived(self, keys: Sequence[K], values: Sequence[V | Exception]) -> None:
+        """Keep what was on its way: a value or a failure for each key."""
+        for key, value in zip(keys, values, strict=True):
+            del self._on_the_way[key]
+            if isinstance(value, Exception):
+                self._failed[key] = value
+            else:
+                self.known[key] = value
+                self._failed.pop(key, None)
 
     async def _batches(self, parts: list[list[K]]) -> list[Sequence[V | Exception]]:
         """A failed call is the failure of each of its keys."""

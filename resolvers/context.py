@@ -18,6 +18,7 @@ from session.session import Session
 from .change_feed import ChangeFeed
 from .loaders import Loaders
 from .selection import Selection as Selection
+from .shared_batches import SharedBatches
 from .under_way import UnderWay
 from .upload_rules import UploadRules
 
@@ -53,6 +54,8 @@ class RequestContext:
     uploads: UploadRules = field(default_factory=UploadRules)
     uploads_under_way: UnderWay = field(default_factory=UnderWay)
     selection: Selection = field(default_factory=Selection)
+    # The process's own; without it a request shares no batches.
+    batches: SharedBatches = field(default_factory=SharedBatches, repr=False)
     changes: ChangeFeed = field(default_factory=ChangeFeed, repr=False)
     # A subscription's context outlives many deadlines: makes one as of a new request.
     renewed: Callable[[], "RequestContext"] | None = field(default=None, repr=False)

@@ -6,7 +6,7 @@ the upstream has no such call; then its calls run side by side.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,8 @@ from clients.conduit.records import (
     ConduitUser,
     ConduitViewer,
 )
-from clients.errors import PermissionDeniedError
+from clients.errors import PermissionDeniedError, Service
+from clients.exchange import CallScope
 from clients.flux.records import FluxNote, NoteConditions
 from clients.ids import is_uuid
 from clients.keyset import Keyset
@@ -26,6 +27,7 @@ from .file_pages import read_file_page
 from .note_pages import NoteList, read_note_page
 from .paging import Page, PageRequest
 from .post_pages import PostConditions, PostList, read_post_page
+from .shared_batches import Collector
 
 if TYPE_CHECKING:  # the context holds the loaders, the loaders know the context
     from .context import RequestContext
@@ -41,8 +43,47 @@ class ContextLoader(BatchLoader[K, V]):
         self.context = context
 
 
-class NoteByIdLoader(ContextLoader[str, FluxNote | None]):
+class ByIdLoader(ContextLoader[str, V]):
+    """A loader that shares its batches with other requests of the same session."""
+
+    service: Service = "conduit"
+    operation: str
+
+    @property
+    def scope(self) -> CallScope:
+        return self.context.scope
+
+    def alike(self) -> Hashable | None:
+        ref = self.context.session.ref
+        if ref is None:
+            return None
+        address = self.context.scope.forwarded_for
+        return self.operation, ref.vault_key, ref.user_id, address, self.columns()
+
+    def columns(self) -> Hashable:
+        """What is asked of each row."""
+        return None
+
+    async def bearer(self) -> str | None:
+        context = self.context
+        client = context.flux if self.service == "flux" else context.conduit
+        return await client.bearer()
+
+    def keep(self, values: Iterable[V]) -> None:
+        """Nothing comes along with these."""
+
+    def collector(self) -> Collector[str, V]:
+        return Collector(self, self.context.batches)
+
+
+class NoteByIdLoader(ByIdLoader[FluxNote | None]):
     """Missing and hidden notes are None."""
+
+    service = "flux"
+    operation = "notes by ids"
+
+    def columns(self) -> Hashable:
+        return self.context.selection.note_columns
 
     async def load_batch(self, keys: list[str]) -> list[FluxNote | None]:
         rows = await self.context.flux.notes.by_ids(
@@ -51,23 +92,34 @@ class NoteByIdLoader(ContextLoader[str, FluxNote | None]):
         return align_one(keys, rows, lambda row: row.id)
 
 
-class PostByIdLoader(ContextLoader[str, ConduitPost | None]):
+class PostByIdLoader(ByIdLoader[ConduitPost | None]):
     """With authors and covers, when the operation asks for any; one for each scope."""
+
+    operation = "posts by ids"
 
     def __init__(self, context: "RequestContext", *, scope: str | None = None) -> None:
         super().__init__(context)
         self._scope = scope
 
+    def columns(self) -> Hashable:
+        return self.context.post_relations, self._scope
+
+    def keep(self, values: Iterable[ConduitPost | None]) -> None:
+        rows = [row for row in values if row is not None]
+        self.context.loaders.prime_relations(rows)
+
     async def load_batch(self, keys: list[str]) -> list[ConduitPost | None]:
         rows = await self.context.conduit.posts.by_ids(
             keys, populate=self.context.post_relations, scope=self._scope
         )
-        self.context.loaders.prime_relations(rows)
+        self.keep(rows)
         return align_one(keys, rows, lambda row: row.id)
 
 
-class FileByIdLoader(ContextLoader[str, ConduitFile | None]):
+class FileByIdLoader(ByIdLoader[ConduitFile | None]):
     """What is known of files; no bytes."""
+
+    operation = "files by ids"
 
     async def load_batch(self, keys: list[str]) -> list[ConduitFile | None]:
         rows = await self.context.conduit.storage.by_ids(keys)
@@ -87,8 +139,10 @@ class FileDataByIdLoader(ContextLoader[str, str]):
         return await each(read(key) for key in keys)
 
 
-class UserByIdLoader(ContextLoader[str, ConduitUser | None]):
+class UserByIdLoader(ByIdLoader[ConduitUser | None]):
     """What others may see of people."""
+
+    operation = "users by ids"
 
     async def load_batch(self, keys: list[str]) -> list[ConduitUser | None]:
         rows = await self.context.conduit.users.by_ids(keys)

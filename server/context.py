@@ -85,6 +85,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         user_agent=head_of(scope).get("user-agent")[:USER_AGENT_LIMIT] or None,
         client_address=address,
         changes=resources.changes,
+        batches=resources.batches,
         uploads=_upload_rules(settings),
         uploads_under_way=resources.uploads_under_way,
         max_page_size=settings.protection.limits.document.page_size.enforced

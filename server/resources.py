@@ -25,6 +25,7 @@ from clients.thrift import ThriftyTransport, refused_for_all
 from clients.transport import Answer
 from clients.transport_pinned import AddressPolicy, open_pinned
 from resolvers.change_feed import ChangeFeed
+from resolvers.shared_batches import SharedBatches
 from resolvers.under_way import UnderWay
 from session.accounts import SessionService
 from session.broadcast import redis_broadcast
@@ -64,6 +65,7 @@ class Resources:
     # None when no budget is set: then no operation costs a round trip for it.
     cost_budget: CostBudget | None
     changes: ChangeFeed
+    batches: SharedBatches
     watch: SessionWatch
     slots: SessionSlots
     uploads_under_way: UnderWay
@@ -125,6 +127,7 @@ async def open_resources(
             readiness=Readiness(probes(vault, flux, conduit), leaving=leaving),
             documents=documents,
             cost_budget=_cost_budget(settings, redis),
+            batches=SharedBatches(),
             changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
             watch=watch,
             slots=SessionSlots(settings.live.per_session),

@@ -78,6 +78,10 @@ class ConduitClient:
         """`GET /authentication/user`. Raises: NotAuthenticatedError."""
         return await self.authentication.viewer(self._auth, self._calls.scope)
 
+    async def bearer(self) -> str | None:
+        """The token that calls go out with now; raises when there may be none."""
+        return None if self._auth is None else await self._auth.token()
+
     async def check(self) -> Response:
         """`GET /ready`: the router is there; its modules may still be down."""
         return await self._calls.read("/ready", operation="check")

@@ -39,6 +39,10 @@ class FluxClient:
         )
         self.notes = FluxNotes(self._calls)
 
+    async def bearer(self) -> str | None:
+        """The token that calls go out with now; raises when there may be none."""
+        return None if self._calls.auth is None else await self._calls.auth.token()
+
     async def check(self) -> Response:
         """The guide's check, `GET /notes?select=*&limit=1`: any row or none is well.
 

@@ -440,6 +440,9 @@ class StubFlux:
     def __init__(self, world):
         self.notes = StubNotes(world)
 
+    async def bearer(self):
+        return "a token"
+
 
 class StubConduit:
     def __init__(self, world):
@@ -451,6 +454,9 @@ class StubConduit:
     async def viewer(self):
         await self.world.called("viewer")
         return self.world.viewer
+
+    async def bearer(self):
+        return "a token"
 
 
 class StubSessions:
