@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+import redis
 from live_harness import (
     CREATE_NOTE,
     DELETE_NOTE,
@@ -141,6 +142,41 @@ async def test_an_outage_of_an_upstream_delays_events_and_loses_none(
         sandbox.fail("flux", "/notes", method="GET", status=503, times=2)
         note_id = await create_note(first_device, url, "late")
         assert (await line.event(10))["noteChanged"]["id"] == note_id
+
+
+async def test_a_line_to_redis_that_was_cut_is_told_to_both_kinds_of_subscribers(
+    url: str, first_device: Device, second_device: Device, sandbox: Sandbox
+) -> None:
+    """What was said meanwhile is lost, so nobody may believe to have seen all."""
+    async with (
+        socket(url, first_device) as line,
+        stream(second_device, url, POSTS) as events,
+    ):
+        await line.init()
+        await line.subscribe("1", NOTES)
+        with redis.Redis.from_url(sandbox.redis) as admin:
+            admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert await line.closed() == (1013, "Changes were missed.")
+        name, payload = await events.event()
+        assert name == "next"
+        assert payload["errors"][0]["extensions"]["code"] == "CHANGES_MISSED"
+        assert await events.event() == ("complete", None)
+
+
+async def test_a_write_that_is_refused_or_in_doubt_is_not_told(
+    url: str, first_device: Device, sandbox: Sandbox
+) -> None:
+    doubtful = {"body": "in doubt"}
+    async with socket(url, first_device) as line:
+        await line.init()
+        await line.subscribe("1", NOTES)
+        refused = {"id": "00000000-0000-4000-8000-000000000000", "body": "nobody's"}
+        await first_device.data(url, UPDATE_NOTE, input=refused)
+        sandbox.fail("flux", "/notes", status=504, body={"error": "upstream timeout"})
+        answer = await first_device.ask(url, CREATE_NOTE, input=doubtful)
+        assert answer["errors"][0]["extensions"]["outcomeUnknown"]
+        sandbox.heal()
+        assert await line.silence()
 
 
 async def test_a_subscription_of_a_stranger_or_of_nonsense_is_refused(
