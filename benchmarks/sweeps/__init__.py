@@ -20,6 +20,7 @@ from .sweep import Tell
 SWEEPS: dict[str, Callable[[SweepOptions, Tell], Awaitable[Sequence[Sweep]]]] = {
     "objects": objects.run,
     "connections": connections.run,
+    "slow": connections.run_slow,
     "memory": memory.run,
     "workers": workers.run,
 }
@@ -56,5 +57,6 @@ async def run(
         tell("")
         for sweep in found:
             print(sweep.as_text() + "\n", flush=True)
+            swept.failures += sweep.failures
         swept.sweeps += found
     return swept

@@ -4,16 +4,18 @@ Twice: with an upstream that answers at once, and with one that takes 200 ms, wh
 nearly all operations of all connections are under way at any time.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from benchmarks.figures import Window
 from benchmarks.processes import LOAD_CORE, pinned
+from benchmarks.report import FIGURES
 from benchmarks.surroundings import stage
-from benchmarks.windows import window
+from benchmarks.windows import BrokenError, window
 
-from .sweep import Q2, Sweep, SweepOptions, Tell, ours, warm_up
+from .sweep import Q2, WARM_UP_S, Sweep, SweepOptions, Tell, ours
+
+Windows = Mapping[int, list[Window]]
 
 CONNECTIONS = (16, 64, 256, 1024)
 SLOW_MS = 200
@@ -21,77 +23,81 @@ SLOW_MS = 200
 # would measure that setting and not the server.
 SLOW_SETTINGS = {"UPSTREAM_MAX_CONNECTIONS": "1024"}
 LEAST_SHARE = 0.8
+WARM_UP = -1  # the round that does not count
 
 
 async def run(options: SweepOptions, tell: Tell) -> list[Sweep]:
-    """Both upstreams. Raises: ProgramError, AnswerError, BrokenError."""
-    instant = await _measure(options, tell, delay_ms=0)
-    slow = await _measure(options, tell, delay_ms=SLOW_MS)
-    return [sweep("instant", instant), sweep("slow", slow)]
+    """With an instant upstream. Raises: ProgramError, AnswerError."""
+    return [await _measure(options, tell, delay_ms=0)]
 
 
-async def _measure(
-    options: SweepOptions, tell: Tell, *, delay_ms: int
-) -> dict[int, list[Window]]:
-    windows: dict[int, list[Window]] = {number: [] for number in CONNECTIONS}
+async def run_slow(options: SweepOptions, tell: Tell) -> list[Sweep]:
+    """With a slow one. Raises: ProgramError, AnswerError."""
+    return [await _measure(options, tell, delay_ms=SLOW_MS)]
+
+
+async def _measure(options: SweepOptions, tell: Tell, *, delay_ms: int) -> Sweep:
+    windows: Windows = {number: [] for number in CONNECTIONS}
+    failures: list[str] = []
     settings = SLOW_SETTINGS if delay_ms else {}
+    people = CONNECTIONS[-1]
     with pinned(LOAD_CORE):
         async with (
             stage(delay_ms=delay_ms) as set_up,
-            ours(set_up, settings=settings, people=CONNECTIONS[-1]) as server,
+            ours(set_up, settings=settings, people=people) as server,
         ):
             entrant = server.entrant(Q2)
-            for connections in CONNECTIONS:
-                await warm_up(entrant, connections)
-            for number in range(options.rounds):
-                for connections in CONNECTIONS:
-                    tell(f"upstream {delay_ms} ms: {connections} connections")
+
+            async def press(number: int, connections: int, seconds: float) -> None:
+                tell(f"upstream {delay_ms} ms: {connections} connections")
+                try:
                     found = await window(
                         entrant,
                         set_up,
                         number=number,
                         connections=connections,
-                        seconds=options.seconds,
+                        seconds=seconds,
                     )
-                    windows[connections].append(replace(found, server=str(connections)))
-    return windows
+                except BrokenError as error:
+                    failures.append(f"{connections} connections: {error}")
+                else:
+                    windows[connections].append(found)
+
+            for connections in CONNECTIONS:
+                await press(WARM_UP, connections, WARM_UP_S)
+            for number in range(options.rounds):
+                for connections in CONNECTIONS:
+                    await press(number, connections, options.seconds)
+    return sweep("slow" if delay_ms else "instant", windows, failures)
 
 
 def share_of_best(rates: Sequence[float]) -> float:
     """The last rate, as a share of the best of all."""
-    return rates[-1] / max(rates)
+    return rates[-1] / max(rates) if any(rates) else 0.0
 
 
-def sweep(upstream: str, windows: dict[int, list[Window]]) -> Sweep:
-    """The table and the bar for one upstream."""
+def sweep(upstream: str, windows: Windows, failures: Sequence[str] = ()) -> Sweep:
+    """The table and the bar for one upstream; a number that only failed has rate 0."""
     rates, rows = [], []
-    for connections, found in windows.items():
-        rate = median(one.per_second for one in found)
-        rates.append(rate)
-        rows.append(
-            [
-                f"{connections:,}",
-                f"{rate:,.0f}",
-                f"{median(one.p50_ms for one in found):,.1f}",
-                f"{median(one.p99_ms for one in found):,.1f}",
-                f"{median(one.cpu_us for one in found):,.0f}",
-                f"{median(one.upstream_calls for one in found):.2f}",
-                f"{max(one.rss_mb for one in found):,.0f}",
-            ]
-        )
+    for connections, pressed in windows.items():
+        found = [one for one in pressed if one.round != WARM_UP]
+        rates.append(median(one.per_second for one in found) if found else 0.0)
+        cells = [
+            format(median(figure(one) for one in found), spec) if found else "-"
+            for _, figure, spec in FIGURES
+        ]
+        rows.append([f"{connections:,}", *cells])
     share = share_of_best(rates)
     delay = f"{SLOW_MS} ms" if upstream == "slow" else "no time"
     return Sweep(
         name=f"connections_{upstream}",
         title=f"More connections (Q2), an upstream that takes {delay}",
         method="Each connection asks again once it is answered; numbers by turns.",
-        heading=[
-            *("connections", "requests/s", "p50 ms", "p99 ms"),
-            *("CPU µs", "calls", "RSS MB"),
-        ],
+        heading=["connections", *(name for name, _, _ in FIGURES)],
         rows=rows,
         bar=f"requests/s at {CONNECTIONS[-1]:,} are at least {LEAST_SHARE:.0%} of the"
         f" best (here {share:.0%})",
         holds=share >= LEAST_SHARE,
+        failures=failures,
         figures={f"rps_at_{CONNECTIONS[-1]}_of_best_{upstream}": round(share, 3)},
     )

@@ -34,7 +34,10 @@ class SweepOptions:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One table, the figures for the line of JSON, and whether the bar is held."""
+    """One table, the figures for the line of JSON, and whether the bar is held.
+
+    `failures` are what went wrong on the way, in words.
+    """
 
     name: str
     title: str
@@ -44,6 +47,7 @@ class Sweep:
     bar: str
     holds: bool
     figures: Mapping[str, object] = field(default_factory=dict)
+    failures: Sequence[str] = ()
 
     def as_text(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"

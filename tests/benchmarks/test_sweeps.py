@@ -5,6 +5,7 @@ import json
 import pytest
 import uvloop
 
+from benchmarks.figures import Window
 from benchmarks.processes import can_pin
 from benchmarks.sweeps import (
     SWEEPS,
@@ -14,6 +15,7 @@ from benchmarks.sweeps import (
     memory,
     run,
     sweep,
+    workers,
 )
 from benchmarks.sweeps.__main__ import main
 from benchmarks.sweeps.memory import Sample
@@ -21,6 +23,8 @@ from benchmarks.sweeps.objects import Size, further_costs, growth
 from benchmarks.sweeps.objects import sweep as objects_sweep
 from benchmarks.sweeps.workers import Figures, busiest_share
 from benchmarks.sweeps.workers import sweep as workers_sweep
+
+WINDOW = Window("Q2", "ours", 0, 2000.0, 1.0, 2.0, 300.0, 2.0, 50.0, 1.0, 0.0)
 
 
 def test_an_object_costs_what_it_adds_to_the_smallest_answer() -> None:
@@ -47,6 +51,14 @@ def test_growth_counts_only_from_small_to_large() -> None:
 def test_the_last_rate_is_held_against_the_best() -> None:
     assert connections.share_of_best([100.0, 200.0, 150.0]) == 0.75
     assert connections.share_of_best([100.0, 200.0]) == 1.0
+
+
+def test_a_number_of_connections_that_only_fails_breaks_the_bar() -> None:
+    found = connections.sweep("instant", {16: [WINDOW], 1024: []}, ["1024: broke"])
+
+    assert not found.holds
+    assert found.rows[1][:2] == ["1,024", "-"]
+    assert found.failures == ["1024: broke"]
 
 
 def samples(*megabytes: float) -> list[Sample]:
@@ -88,7 +100,9 @@ def swept() -> Swept:
     """Every sweep, with few connections, for an instant."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "CONNECTIONS", (2, 8))
-        patch.setattr(sweep, "WARM_UP_S", 0.1)
+        patch.setattr(workers, "CONNECTIONS", 8)
+        for module in (sweep, connections):
+            patch.setattr(module, "WARM_UP_S", 0.1)
         options = SweepOptions(seconds=0.2, rounds=1, requests=200)
         return uvloop.run(run(options, lambda _: None))
 
