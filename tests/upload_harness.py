@@ -1,9 +1,11 @@
 """Uploads as clients send them: by the multipart request spec, or plainly by PUT."""
 
+import itertools
 import json
 import random
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,67 @@ def pieces(content: bytes, size: int = 65_536) -> Iterator[bytes]:
     """The content in pieces."""
     for start in range(0, len(content), size):
         yield content[start : start + size]
+
+
+BIG = noise(1_500_000)  # more than is looked at before the record is made
+OTHER_INPUT = ("BAD_USER_INPUT", False)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload with a key, for either way in."""
+
+    content: bytes = BIG
+    name: str = "a.bin"
+    folder: str = "f"
+    kind: str = "a/b"
+    key: str = "a key"
+
+    async def by(self, way: str, caller: Caller) -> Any:
+        """The file's id, or the refusal: (code, whether the outcome is unknown)."""
+        if way == "PUT":
+            return await self._put(caller)
+        given = operations(name=self.name, folder=self.folder, idempotencyKey=self.key)
+        body = front(given, file_name="x", kind=self.kind) + self.content + END
+        length = {"Content-Length": str(len(body))}
+        answer = (await post_multipart(caller, in_pieces(body), **length)).json()
+        if "errors" in answer:
+            return _refusal(answer)
+        result = answer["data"]["uploadFile"]
+        if result["__typename"] == "InvalidInput":
+            assert result["field"] == "idempotencyKey", result
+            return OTHER_INPUT
+        return result["file"]["databaseId"]
+
+    async def _put(self, caller: Caller) -> Any:
+        answer = await caller.http.put(
+            "/files",
+            content=in_pieces(self.content),
+            params={"name": self.name, "folder": self.folder},
+            headers={
+                **PREFLIGHT,
+                "Content-Type": self.kind,
+                "Content-Length": str(len(self.content)),
+                "Idempotency-Key": self.key,
+            },
+        )
+        if answer.status_code != 201:
+            return _refusal(answer.json())
+        return answer.json()["file"]["databaseId"]
+
+
+SIZES = itertools.cycle([65_536, 1_000, 70_001, 16_384])
+
+
+async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
+    """As a network brings it: never cut at the same places."""
+    for piece in pieces(content, next(SIZES)):
+        yield piece
+
+
+def _refusal(answer: dict[str, Any]) -> tuple[str, bool]:
+    extensions = answer["errors"][0]["extensions"]
+    return extensions["code"], extensions.get("outcomeUnknown", False)
 
 
 def memory_bytes(pid: int, field: str = "VmHWM") -> int:

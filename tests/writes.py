@@ -31,6 +31,7 @@ DELETE_NOTE = _write("deleteNote", "ID!", "deletedId")
 CREATE_POST = _write("createPost", "CreatePostInput!", _POST)
 UPDATE_POST = _write("updatePost", "UpdatePostInput!", _POST)
 DELETE_POST = _write("deletePost", "ID!", "deletedId")
+DELETE_FILE = _write("deleteFile", "ID!", "deletedId")
 
 
 @contextlib.asynccontextmanager

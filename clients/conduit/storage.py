@@ -53,6 +53,10 @@ class _Address(msgspec.Struct):
     result: str
 
 
+class _Deleted(msgspec.Struct):
+    success: bool
+
+
 class _Contents(msgspec.Struct):
     data: str
 
@@ -69,6 +73,7 @@ _PAGE: Final = msgspec.json.Decoder(FilePage)
 _ALIASES: Final = msgspec.json.Decoder(_AliasPage)
 _UPLOAD: Final = msgspec.json.Decoder(_Upload)
 _ADDRESS: Final = msgspec.json.Decoder(_Address)
+_DELETED: Final = msgspec.json.Decoder(_Deleted)
 _CONTENTS: Final = msgspec.json.Decoder(_Contents)
 
 
@@ -235,9 +240,11 @@ class ConduitStorage:
 
     async def delete(self, id: str) -> None:
         """`DELETE /storage/file/{id}`. Raises: NotFoundError, PermissionDeniedError."""
-        await self._calls.write(
+        response = await self._calls.write(
             "DELETE", f"/storage/file/{self._calls.id(id)}", operation="delete file"
         )
+        if not response.decode(_DELETED).success:  # and no page of a proxy
+            raise response.nonsense("it says that nothing was deleted")
 
 
 def _upload_headers(url: str, *, size: int, mime_type: str) -> dict[str, str]:

@@ -5,91 +5,19 @@ the code of the refusal, and whether the outcome is told as unknown.
 """
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import redis
 from own_conduit import OwnConduit
-from upload_harness import (
-    DELETE,
-    END,
-    PREFLIGHT,
-    front,
-    noise,
-    operations,
-    pieces,
-    post_multipart,
-)
+from upload_harness import BIG, DELETE, OTHER_INPUT, PREFLIGHT, Upload
 from writes import signed_in
 
 from clients.errors import VaultUnavailableError
 from harness import Caller, Sandbox
 from resolvers import retries
 
-BIG = noise(1_500_000)
 UNDECIDED = ("UPSTREAM_UNAVAILABLE", True)
-OTHER_INPUT = ("BAD_USER_INPUT", False)
 BOTH_WAYS = pytest.mark.parametrize("way", ["multipart", "PUT"])
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One upload; `again` is what a client sends the second time."""
-
-    content: bytes = BIG
-    name: str = "a.bin"
-    folder: str = "f"
-    kind: str = "a/b"
-    key: str = "a key"
-
-    async def by(self, way: str, caller: Caller) -> Any:
-        """The file's id, or (code, whether the outcome is unknown)."""
-        if way == "PUT":
-            return await self._put(caller)
-        given = operations(name=self.name, folder=self.folder, idempotencyKey=self.key)
-        body = front(given, file_name="x", kind=self.kind) + self.content + END
-        length = {"Content-Length": str(len(body))}
-        answer = (await post_multipart(caller, in_pieces(body), **length)).json()
-        if "errors" in answer:
-            return _refusal(answer)
-        result = answer["data"]["uploadFile"]
-        if result["__typename"] == "InvalidInput":
-            assert result["field"] == "idempotencyKey", result
-            return OTHER_INPUT
-        return result["file"]["databaseId"]
-
-    async def _put(self, caller: Caller) -> Any:
-        answer = await caller.http.put(
-            "/files",
-            content=in_pieces(self.content),
-            params={"name": self.name, "folder": self.folder},
-            headers={
-                **PREFLIGHT,
-                "Content-Type": self.kind,
-                "Content-Length": str(len(self.content)),
-                "Idempotency-Key": self.key,
-            },
-        )
-        if answer.status_code != 201:
-            return _refusal(answer.json())
-        return answer.json()["file"]["databaseId"]
-
-
-SIZES = itertools.cycle([65_536, 1_000, 70_001, 16_384])
-
-
-async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
-    """As a network brings it: never cut at the same places."""
-    for piece in pieces(content, next(SIZES)):
-        yield piece
-
-
-def _refusal(answer: dict[str, Any]) -> tuple[str, bool]:
-    extensions = answer["errors"][0]["extensions"]
-    return extensions["code"], extensions.get("outcomeUnknown", False)
 
 
 def let_settle(sandbox: Sandbox) -> None:

@@ -20,6 +20,7 @@ from own_conduit import OwnConduit
 from writes import (
     CREATE_NOTE,
     CREATE_POST,
+    DELETE_FILE,
     DELETE_NOTE,
     DELETE_POST,
     UPDATE_NOTE,
@@ -71,6 +72,9 @@ class World:
     async def titles(self) -> list[str]:
         return [str(post["title"]) for post in self.conduit.posts()]
 
+    async def files(self) -> list[str]:
+        return list(self.conduit.stored())
+
 
 @pytest.fixture
 def world(me: Caller, sandbox: Sandbox, conduit: OwnConduit) -> World:
@@ -94,10 +98,13 @@ class Write:
     prepare: Callable[[World], Awaitable[dict[str, Any]]]
     document: str
     done: Callable[[World], Awaitable[int]]
+    # Where its outcome is looked up, and how many reads come before the write.
+    looks_at: str
+    reads_first: int = 0
 
     @property
     def id(self) -> str:
-        return f"{self.upstream} {self.method}"
+        return f"{self.document.split('r: ')[1].partition('(')[0]} {self.method}"
 
 
 async def of(found: Awaitable[list[str]], text: str) -> int:
@@ -137,7 +144,12 @@ async def a_post(world: World) -> dict[str, Any]:
     return {"id": await world.post()}
 
 
-POST, POSTS = "^/database/Post$", "/database/Post/"
+async def a_file(world: World) -> dict[str, Any]:
+    folder = f"u/{world.conduit.join('me')}/"
+    return {"id": world.conduit.state.add_file("before", b"x", folder=folder)["_id"]}
+
+
+POST, POSTS, FILES = "^/database/Post$", "/database/Post/", "/storage/file/"
 WRITES = [
     Write(
         "flux",
@@ -146,6 +158,7 @@ WRITES = [
         a_new_note,
         CREATE_NOTE,
         lambda w: of(w.notes(), "after"),
+        "/notes",
     ),
     Write(
         "flux",
@@ -154,8 +167,17 @@ WRITES = [
         a_changed_note,
         UPDATE_NOTE,
         lambda w: of(w.notes(), "after"),
+        "/notes",
     ),
-    Write("flux", "DELETE", "/notes", a_note, DELETE_NOTE, lambda w: gone(w.notes())),
+    Write(
+        "flux",
+        "DELETE",
+        "/notes",
+        a_note,
+        DELETE_NOTE,
+        lambda w: gone(w.notes()),
+        "/notes",
+    ),
     Write(
         "conduit",
         "POST",
@@ -163,6 +185,9 @@ WRITES = [
         a_new_post,
         CREATE_POST,
         lambda w: of(w.titles(), "after"),
+        "/database/",
+        # It notes the author's newest post.
+        reads_first=1,
     ),
     Write(
         "conduit",
@@ -171,6 +196,8 @@ WRITES = [
         a_changed_post,
         UPDATE_POST,
         lambda w: of(w.titles(), "after"),
+        "/database/",
+        reads_first=1,
     ),
     Write(
         "conduit",
@@ -179,8 +206,29 @@ WRITES = [
         a_cleared_post,
         UPDATE_POST,
         lambda w: of(w.titles(), "after"),
+        "/database/",
+        reads_first=2,
     ),
-    Write("conduit", "DELETE", POSTS, a_post, DELETE_POST, lambda w: gone(w.titles())),
+    Write(
+        "conduit",
+        "DELETE",
+        POSTS,
+        a_post,
+        DELETE_POST,
+        lambda w: gone(w.titles()),
+        "/database/",
+        reads_first=1,
+    ),
+    Write(
+        "conduit",
+        "DELETE",
+        FILES,
+        a_file,
+        DELETE_FILE,
+        lambda w: gone(w.files()),
+        FILES,
+        reads_first=1,
+    ),
 ]
 EVERY_WRITE = pytest.mark.parametrize("write", WRITES, ids=lambda write: write.id)
 
@@ -193,13 +241,15 @@ LOST = {
     "nonsense": {"status": 200, "body": "<h1>welcome</h1>"},
     "no answer": {"hang": True},
 }
+# And what only one that has done it says: its answer breaks off in the middle.
+BROKEN_OFF = {"broken off": {"truncate": 1}}
 
 
 @EVERY_WRITE
 async def test_a_write_that_was_done_is_a_success_whatever_the_upstream_said(
     hasty: World, write: Write
 ) -> None:
-    for number, fault in enumerate(LOST.values(), 1):
+    for number, fault in enumerate((LOST | BROKEN_OFF).values(), 1):
         variables = await write.prepare(hasty)
         hasty.fail(
             write.upstream, write.path, method=write.method, after="after", **fault
@@ -234,14 +284,7 @@ async def test_an_outcome_that_nobody_can_look_up_is_told_as_unknown(
     world.fail(
         write.upstream, write.path, method=write.method, after="after", reset=True
     )
-    path = "/notes" if write.upstream == "flux" else "/database/"
-    if write.method == "POST" and write.upstream == "conduit":
-        # The first read notes the author's newest post; the second would look.
-        world.fail(write.upstream, path, method="GET", after="after", times=1)
-    elif write.upstream == "conduit":
-        reads = {"PATCH": 1, "PUT": 2, "DELETE": 1}[write.method]
-        world.fail(write.upstream, path, method="GET", after="after", times=reads)
-    world.fail(write.upstream, path, method="GET", status=503, body={"error": "x"})
+    blind(world, write)
     answer = await world.me(write.document, **variables)
     assert answer["data"] is None
     assert answer["errors"][0]["extensions"]["outcomeUnknown"] is True
@@ -262,6 +305,51 @@ async def test_a_refusal_by_rate_limit_is_told_and_nothing_is_written(
     assert "outcomeUnknown" not in error["extensions"]
     world.heal()
     assert await write.done(world) == 0
+
+
+def blind(world: World, write: Write) -> None:
+    """Nobody can look; the reads before the write are let through."""
+    if write.reads_first:
+        world.fail(
+            write.upstream,
+            write.looks_at,
+            method="GET",
+            after="after",
+            times=write.reads_first,
+        )
+    unavailable = {"status": 503, "body": {"error": "x"}}
+    world.fail(write.upstream, write.looks_at, method="GET", **unavailable)
+
+
+@EVERY_WRITE
+@pytest.mark.parametrize("first", ["success", "unknown"])
+async def test_a_client_that_sends_a_write_twice_changes_nothing_by_it(
+    world: World, write: Write, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it has heard of the first or not; what it makes has a key."""
+    monkeypatch.setattr("resolvers.retries.WAIT_S", 0.1)
+    variables = await write.prepare(world)
+    if write.method == "POST":
+        variables["input"]["idempotencyKey"] = "a key"
+    if first == "unknown":
+        after = {"after": "after", "reset": True, "times": 1}
+        world.fail(write.upstream, write.path, method=write.method, **after)
+        blind(world, write)
+    answer = await world.me(write.document, **variables)
+    if first == "unknown":
+        assert answer["errors"][0]["extensions"]["outcomeUnknown"] is True
+        world.heal()
+    else:
+        assert answer["data"]["r"]["__typename"].endswith("Success")
+    assert await write.done(world) == 1
+    again = (await world.me.data(write.document, **variables))["r"]
+    if write.method == "DELETE":
+        assert again["__typename"] == "NotFound"
+    else:
+        assert again["__typename"].endswith("Success")
+    if first == "success" and write.method == "POST":
+        assert again == answer["data"]["r"]
+    assert await write.done(world) == 1
 
 
 async def test_a_delete_whose_check_fails_is_told_as_unknown(world: World) -> None:
