@@ -27,6 +27,8 @@ CALL_S: Final = 0.5
 # Tokens of a shorter window are not worth giving back: they come again by themselves.
 WORTH_GIVING_BACK_S: Final = 10.0
 MOST_PAYERS: Final = 10_000
+# Of so many that are left, one may be taken beyond need.
+PLENTY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Rate:
         margin_s = min(max(self.window_s / 20, 0.2), 1.0)
         object.__setattr__(self, "hold_s", hold_s)
         object.__setattr__(self, "span_s", self.window_s + hold_s + margin_s)
-        object.__setattr__(self, "spare", self.calls // 20)
+        object.__setattr__(self, "spare", self.calls // PLENTY)
 
     def share(self, processes: int) -> "Rate":
         """What one of so many processes may spend without asking the others."""
@@ -70,7 +72,7 @@ class Ledger(Protocol):
     """Counts what was given out, for each payer. None of it raises."""
 
     async def ask(self, payer: str, wanted: int, spare: int) -> Grant:
-        """`spare` more than `wanted` while more than half of the budget is left."""
+        """Up to `spare` more than `wanted`: a tenth of what is left."""
 
     async def give_back(self, payer: str, grant: Grant, tokens: int) -> None:
         """These of a grant were not used."""
@@ -94,8 +96,7 @@ class LocalLedger:
         now, given = self._settled(payer)
         free = self._rate.calls - len(given)
         tokens = min(wanted, free)
-        if free - wanted > self._rate.calls // 2:
-            tokens += spare
+        tokens += max(0, min(spare, (free - wanted) // PLENTY))
         given.extend([now] * tokens)
         if tokens >= wanted:
             return Grant(tokens)

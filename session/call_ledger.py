@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from redis.exceptions import RedisError
 
-from clients.budget import Grant, LocalLedger, Rate
+from clients.budget import PLENTY, Grant, LocalLedger, Rate
 
 from .records import digest
 from .redis_connection import RedisCommands
@@ -41,7 +41,8 @@ _ASK: Final = Script(
     _SETTLE + "local wanted, spare = tonumber(ARGV[3]), tonumber(ARGV[4]) "
     "local free = calls - redis.call('LLEN', KEYS[1]) "
     "local tokens = math.max(0, math.min(wanted, free)) "
-    "if free - wanted > calls / 2 then tokens = tokens + spare end "
+    "tokens = tokens + math.max(0, math.min(spare, "
+    f"math.floor((free - wanted) / {PLENTY}))) "
     "for _ = 1, tokens do redis.call('RPUSH', KEYS[1], now) end "
     "if tokens > 0 then redis.call('PEXPIRE', KEYS[1], span) end "
     "local reply = {tokens, now} "

@@ -53,11 +53,11 @@ async def test_upstreams_and_addresses_are_counted_apart(redis: RedisCommands) -
 async def test_more_than_is_needed_is_given_only_out_of_plenty(
     redis: RedisCommands,
 ) -> None:
-    book = ledger(redis)
-    assert (await book.ask("", 1, 3)).tokens == 4
-    assert (await book.ask("", 1, 3)).tokens == 4
-    assert (await book.ask("", 1, 3)).tokens == 4  # 11 of 20 would be left
-    assert (await book.ask("", 1, 3)).tokens == 1
+    book = ledger(redis, LONG)
+    assert (await book.ask("", 1, 10)).tokens == 1 + 9
+    assert (await book.ask("", 60, 10)).tokens == 60 + 3
+    assert (await book.ask("", 20, 10)).tokens == 20
+    assert (await book.ask("", 20, 10)).tokens == 7
 
 
 async def test_what_was_not_used_can_be_had_again(redis: RedisCommands) -> None:
