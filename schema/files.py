@@ -39,7 +39,9 @@ class File(Node):
     )
     size: int | None = column("record.size", "Bytes, as far as known.")
     is_public: bool = column(
-        "record.is_public", "Whether anybody may read it, signed in or not."
+        "record.is_public",
+        "Whether the storage shows it to anybody who has its address there; "
+        "previewUrl needs a session all the same.",
     )
     created_at: DateTime = column("record.created_at", "When it was uploaded.")
     updated_at: DateTime = column("record.updated_at", "When it was last changed.")
@@ -110,7 +112,9 @@ class UploadFileInput:
         default=None, description="Below the viewer's own folder, e.g. holidays/2026."
     )
     is_public: bool | None = strawberry.field(
-        default=False, description="Whether anybody may read it, signed in or not."
+        default=False,
+        description="Whether the storage shows it to anybody who has its address "
+        "there; previewUrl needs a session all the same.",
     )
     scope: str | None = strawberry.field(
         default=None,

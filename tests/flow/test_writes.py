@@ -658,6 +658,8 @@ async def test_the_next_query_sees_the_write_at_once(world: World) -> None:
         change = {"id": id, "title": title, "body": body}
         changed = await world.me.data(UPDATE_POST, input=change)
         assert changed["r"]["post"]["title"] == title
+        # Whatever name an answer gives to the relation (conduit.md §3).
+        assert changed["r"]["post"]["author"] == {"username": "me"}
         after = await world.me.data(read, id=id)
         assert before != after
         assert after["post"] == {"title": title, "body": body}
