@@ -1,12 +1,14 @@
 """What production does not tell: introspection, the SDL, names, suggestions."""
 
 import logging
+import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from graphql import get_introspection_query
 
+from schema import schema
 from schema.disclosure import UNFIT, without_suggestion
 from server.app import create_app
 from server.settings import Settings
@@ -51,6 +53,52 @@ async def test_a_guess_at_the_schema_is_answered_in_one_sentence(
     assert set(error) == {"message", "extensions"}
     assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     assert "data" not in answer
+
+
+def names_of_the_graph() -> set[str]:
+    """Of types, fields, arguments, input fields and values."""
+    names: set[str] = set()
+    for kind in schema._schema.type_map.values():
+        if not kind.name.startswith("__"):
+            fields = getattr(kind, "fields", {})
+            names |= {kind.name, *fields, *getattr(kind, "values", {})}
+            for field in fields.values():
+                names |= set(getattr(field, "args", {}))
+    return names
+
+
+def nearly(name: str) -> list[str]:
+    """Documents that ask, wherever a name may stand, for one spelt nearly like it."""
+    near = misspelt(name)
+    page = f"{near}: 1, filter: {{{near}: 1}}, orderBy: {{field: {near}}}"
+    return [
+        f"query ($v: {near}) {{ {near} ... on {near} {{ id }} signIn {{ {near} }}"
+        f" posts({page}) {{ {near} nodes {{ {near} author {{ {near} }} }} }}"
+        f" notes({page}) {{ edges {{ {near} node {{ {near} }} }} }}"
+        f" viewer {{ {near} sessions {{ {near} }} }} files {{ nodes {{ {near} }} }} }}",
+        f"mutation {{ {near} signIn({near}: 1, input: {{{near}: 1}}) {{ {near} }}"
+        f" uploadFile(input: {{{near}: 1}}) {{ ... on {near} {{ id }} }} }}",
+    ]
+
+
+def misspelt(name: str) -> str:
+    """Near enough for a suggestion, and no part of the name."""
+    return f"{name[:-1]}x{name[-1]}q"
+
+
+async def test_no_misspelling_of_any_name_is_answered_with_a_name(
+    silent: httpx.AsyncClient,
+) -> None:
+    """What clairvoyance lives on (its own run: docs/security.md)."""
+    all_names = names_of_the_graph()
+    assert len(all_names) > 150
+    real = re.compile("|".join(rf"\b{each}\b" for each in all_names if len(each) > 4))
+    ours = re.compile(r'"(message|locations|extensions|requestId|code|path)"')
+    for name in all_names:
+        for document in nearly(name):
+            text = (await silent.post("/graphql", json={"query": document})).text
+            assert "did you mean" not in text.lower(), document
+            assert not real.search(ours.sub("", text)), (document, text)
 
 
 async def test_what_was_wrong_stands_in_the_log_under_the_request_id(
