@@ -34,7 +34,7 @@ def from_body(content_type: str, body: bytes) -> GraphQLRequest:
     _check_content_type(content_type)
     if not body.strip():
         raise bad_request("The body is empty; it must be a JSON object.")
-    found = _json(body, otherwise=lambda: _why_not_json(body))
+    found = strict_json(body, otherwise=lambda: _why_not_json(body))
     if isinstance(found, list):
         raise bad_request("Batching is not supported: send one JSON object.")
     if not isinstance(found, dict):
@@ -76,7 +76,7 @@ def _check_content_type(content_type: str) -> None:
         )
 
 
-def _json(text: bytes, *, otherwise: Callable[[], str]) -> object:
+def strict_json(text: bytes, *, otherwise: Callable[[], str]) -> object:
     """Strict JSON in which no object has two members of one name.
 
     orjson is the strict one (UTF-8, no NaN, bounded nesting) but takes the last of
@@ -113,7 +113,7 @@ def _why_not_json(body: bytes) -> str:
 def _json_parameter(name: str, text: str) -> object:
     if not text:
         return None
-    return _json(
+    return strict_json(
         text.encode(), otherwise=lambda: f"The parameter {name!r} is not valid JSON."
     )
 

@@ -11,12 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-import orjson
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive
 
-from .graphql_request import JSON_TYPE, GraphQLRequest, from_body
+from .graphql_request import JSON_TYPE, GraphQLRequest, from_body, strict_json
 from .head import Head
 from .incoming import ArrivingFile, body_pieces
 from .refusals import RefusalCode, RefusalError, bad_request
@@ -66,10 +65,7 @@ async def _text(parts: "_Parts", name: str, limit: int) -> bytes:
 
 def _file_of(text: bytes) -> tuple[str, list[str]]:
     """The file's part and the way to its variable. Raises: RefusalError 400."""
-    try:
-        found: object = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise bad_request("The part 'map' is not valid JSON.") from None
+    found = strict_json(text, otherwise=lambda: "The part 'map' is not valid JSON.")
     if not isinstance(found, dict) or len(found) != 1:
         raise bad_request("'map' must be a JSON object that names one file.")
     [(key, paths)] = found.items()

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
-from .graphql_request import GraphQLRequest, from_parameters
+from .graphql_request import GraphQLRequest, from_parameters, strict_json
 from .refusals import RefusalError
 
 SUBPROTOCOL: Final = "graphql-transport-ws"
@@ -54,9 +52,11 @@ SocketMessage = Init | Ping | Pong | Subscribe | Complete
 def parse(text: str) -> SocketMessage:
     """Raises: InvalidMessageError."""
     try:
-        message: object = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise InvalidMessageError("The message is not JSON.") from None
+        message = strict_json(
+            text.encode(), otherwise=lambda: "The message is not JSON."
+        )
+    except RefusalError as refusal:
+        raise InvalidMessageError(refusal.message) from None
     if not isinstance(message, dict):
         raise InvalidMessageError("A message is a JSON object.")
     match message.get("type"):

@@ -405,6 +405,11 @@ MALFORMED = {
     "map names two files": body_of(
         OPERATIONS, '{"0": ["variables.a"], "1": ["variables.b"]}', FILE + END
     ),
+    "map names one file twice": body_of(
+        OPERATIONS, '{"0": ["variables.b"], "0": ["variables.input.file"]}', FILE + END
+    ),
+    "map is a text": body_of(OPERATIONS, '"0"', FILE + END),
+    "map is nested deeply": body_of(OPERATIONS, "[" * 2000 + "]" * 2000, FILE + END),
     "map gives two paths": body_of(
         OPERATIONS, '{"0": ["variables.input.file", "variables.b"]}', FILE + END
     ),

@@ -23,6 +23,11 @@ async def device(http: httpx.AsyncClient, strict_url: str) -> Device:
     [
         ("{", "The message is not JSON."),
         ("[]", "A message is a JSON object."),
+        (
+            '{"type": "ping", "type": "complete"}',
+            "A name stands twice in one JSON object.",
+        ),
+        ("[" * 1500, "The message is not JSON."),
         ('{"type": "start"}', "There is no message of this type."),
         ('{"type": "subscribe"}', "An id is a text of 1 to 128 characters."),
         (
