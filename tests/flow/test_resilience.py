@@ -39,6 +39,27 @@ async def test_the_other_upstream_answers_and_the_return_is_seen_within_5_s(
         assert await recovered(caller, lost) < 5
 
 
+@pytest.mark.parametrize("upstream", ["flux", "conduit"])
+async def test_the_deadline_of_the_request_is_handed_down_to_every_call(
+    sandbox: Sandbox, upstream: str
+) -> None:
+    """The time-outs of a call are longer; calls in turn share what is left."""
+    path, lost, kept = HUNG[upstream]
+    settings = sandbox.environment | {"REQUEST_DEADLINE_S": "1"}
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        sandbox.fail(upstream, path, hang=True)
+        sandbox.fail(upstream, "/rpc", hang=True)
+        started = time.perf_counter()
+        nested = "{ posts(first: 3) { nodes { notes { nodes { body } } } } notes { "
+        answer = await caller(nested + "nodes { body } } }")
+        assert time.perf_counter() - started < 2
+    codes = {error["extensions"]["code"] for error in answer["errors"]}
+    assert codes == {"UPSTREAM_TIMEOUT"}
+    assert answer["data"][lost] is None
+    assert answer["data"][kept]["nodes"]
+
+
 async def recovered(caller: Caller, field: str) -> float:
     """How long until the field answers again, in seconds."""
     started = time.perf_counter()
