@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .PHONY: help run test nextjs check format schema bench bench-peers bench-sweeps bench-record \
-	soak chaos connections profile clean
+	soak chaos connections audit fuzz profile clean
 
 help: ## what can be called here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -68,6 +68,12 @@ chaos: $(READY) ## five minutes of many faults at once (MINUTES=5 SEED=1)
 
 connections: $(READY) ## 10,000 idle, 1,000 active and some hostile connections
 	@$(BIN)/python -m trials connections $(ARGS)
+
+audit: $(READY) ## known advisories about the locked dependencies
+	@$(BIN)/python .ci/audit.py
+
+fuzz: $(READY) ## 5,000 random operations by two people (about 10 minutes)
+	@$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 profile: $(READY) ## where the server's time goes under load, by layer
 	@$(BIN)/python -m benchmarks.profile $(ARGS)
