@@ -132,3 +132,50 @@ async def test_who_leaves_ends_its_reads_and_not_its_writes(
             notes = await caller.data("{ notes(first: 1) { nodes { body } } }")
             written = notes["notes"]["nodes"][0]["body"] == "written for one who left"
             assert written == wrote
+
+
+REFUSED = {
+    "name": "UNAUTHORIZED",
+    "status": 401,
+    "message": "Token is expired or otherwise not valid",
+}
+
+
+async def test_who_leaves_does_not_end_a_renewal(sandbox: Sandbox) -> None:
+    """The upstream forgets the old refresh token at once: half a renewal is none."""
+    renewal = ("conduit", "POST", "/authentication/renew")
+    posts = "{ posts(first: 1) { nodes { id } } }"
+    with server_process(sandbox) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            caller = Caller(http)
+            await caller.sign_in()
+            sandbox.forget()
+            sandbox.fail("conduit", "/database", status=401, body=REFUSED, times=1)
+            sandbox.fail("conduit", renewal[2], delay_s=1, times=1)
+            with pytest.raises(httpx.ReadTimeout):
+                await http.post("/graphql", json={"query": posts}, timeout=0.5)
+            await asyncio.sleep(2)
+            assert sandbox.calls().count(renewal) == 1
+            assert (await caller.data(posts))["posts"]["nodes"]
+            assert sandbox.calls().count(renewal) == 1
+
+
+async def test_an_upstream_is_left_alone_for_as_long_as_it_asks(
+    sandbox: Sandbox,
+) -> None:
+    settings = sandbox.environment
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        wait = {"retry-after": "2"}
+        sandbox.fail("flux", "/notes", status=503, headers=wait, times=1)
+        assert (await caller(BOTH))["data"]["notes"] is None
+        sandbox.forget()
+        started = time.perf_counter()
+        while time.perf_counter() - started < 1:
+            answer = await caller(BOTH)
+            assert answer["data"]["posts"]["nodes"]
+            assert answer["data"]["notes"] is None
+            code = answer["errors"][0]["extensions"]["code"]
+            assert code == "UPSTREAM_UNAVAILABLE"
+        assert {upstream for upstream, _, _ in sandbox.calls()} == {"conduit"}
+        assert await recovered(caller, "notes") < 3
