@@ -23,6 +23,8 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import Final
 
+import msgspec
+
 from .budget import Budget
 from .errors import RateLimitedError
 from .transport import Answer, Incoming, Outgoing, Transport, TransportError
@@ -70,28 +72,24 @@ class ThriftyTransport:
                 return await self._write(request, person, timeout_s, max_bytes)
             return await self._send(request, None, timeout_s, max_bytes)
         key = (person, request.method, request.url, tuple(request.headers.items()))
-        read = self._reads.get(key)
-        if read is not None and read.fits(request.fresh_from):
-            return await self._join(read, request, timeout_s, max_bytes)
-        read = self._reads[key] = _Read()
+        own = _Read()
+        # A key is hashed for each look-up, headers and all: two are the least.
+        read = self._reads.setdefault(key, own)
+        if read is not own:
+            if read.fits(request.fresh_from):
+                return await self._join(read, request, timeout_s, max_bytes)
+            self._reads[key] = own
         answer, failure = None, None
         try:
-            if self._budget is None:
-                read.sent_at = asyncio.get_running_loop().time()
-                answer = await self._inner.exchange(
-                    request, timeout_s=timeout_s, max_bytes=max_bytes
-                )
-            else:
-                answer = await self._send(request, read, timeout_s, max_bytes)
+            answer = await self._send(request, own, timeout_s, max_bytes)
             return answer
         except (TransportError, RateLimitedError) as error:
             failure = error
             raise
         finally:
-            if self._reads.get(key) is read:
-                del self._reads[key]
-            if read.waiting:
-                read.end(answer, failure)
+            self._take_off(key, own)
+            if own.waiting:
+                own.end(answer, failure)
 
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`."""
@@ -108,6 +106,11 @@ class ThriftyTransport:
         if self._budget is not None:
             await self._budget.aclose()
         await self._inner.aclose()
+
+    def _take_off(self, key: _Key, read: "_Read") -> None:
+        newer = self._reads.pop(key, read)
+        if newer is not read:
+            self._reads[key] = newer
 
     async def _write(
         self, request: Outgoing, person: str, timeout_s: float, max_bytes: int
@@ -158,6 +161,8 @@ class ThriftyTransport:
     ) -> Answer:
         budget = self._budget
         if budget is None or request.url.endswith(_PROBES):
+            if read is not None:
+                read.sent_at = asyncio.get_running_loop().time()
             return await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
             )
@@ -180,14 +185,11 @@ class ThriftyTransport:
         return answer
 
 
-class _Read:
+class _Read(msgspec.Struct):
     """A read that others may join, as long as it is in the list."""
 
-    __slots__ = ("sent_at", "waiting")
-
-    def __init__(self) -> None:
-        self.sent_at: float | None = None
-        self.waiting: list[asyncio.Future[Answer | None]] | None = None
+    sent_at: float | None = None
+    waiting: list[asyncio.Future[Answer | None]] | None = None
 
     def fits(self, fresh_from: float) -> bool:
         """Whether its answer will not be older than that."""
