@@ -5,7 +5,7 @@ conduit.md §3 (built-in routes and the traps of writing), §4, §12.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Final, Literal, TypedDict
 
@@ -16,7 +16,9 @@ from clients.errors import (
     NotFoundError,
     PermissionDeniedError,
     UpstreamError,
+    UpstreamMisconfiguredError,
 )
+from clients.http import Response
 from clients.keyset import Keyset
 
 from . import database, lookups
@@ -221,7 +223,8 @@ class ConduitPosts:
     ) -> ConduitPost:
         """`POST /database/Post`; unset fields are left out, since null is refused.
 
-        Raises: InvalidInputError, ConflictError, PermissionDeniedError (scope).
+        Raises: InvalidInputError, ConflictError, PermissionDeniedError (scope),
+        UpstreamMisconfiguredError (a field was dropped).
         """
         fields: dict[str, object] = {
             "title": title,
@@ -235,7 +238,7 @@ class ConduitPosts:
             operation="create post",
             json=_set_only(fields),
         )
-        return response.decode(_POST)
+        return _kept(response, fields)
 
     async def update(self, id: str, changes: PostChanges) -> ConduitPost:
         """`PATCH`, or when a field is to be cleared a read and a `PUT` of the rest.
@@ -244,7 +247,8 @@ class ConduitPosts:
         PATCH costs the upstream a database connection for good: nothing to change is
         a read.
 
-        Raises: NotFoundError, InvalidInputError, PermissionDeniedError.
+        Raises: NotFoundError, InvalidInputError, PermissionDeniedError,
+        UpstreamMisconfiguredError (a field was dropped).
         """
         fields: dict[str, object] = {}
         if "title" in changes:
@@ -281,7 +285,7 @@ class ConduitPosts:
         response = await self._calls.write(
             method, self._path(id), operation="update post", json=_set_only(fields)
         )
-        return response.decode(_POST)
+        return _kept(response, fields)
 
     async def delete(self, id: str) -> None:
         """`DELETE`, then a look: Conduit says Ok also when it deleted nothing.
@@ -315,6 +319,24 @@ class ConduitPosts:
 
     def _cover_id(self, id: str | None) -> str | None:
         return None if id is None else self._calls.id(id, field="coverFileId")
+
+
+def _kept(response: Response, sent: Mapping[str, object]) -> ConduitPost:
+    """The post, if it holds what was sent: Conduit drops a field that its schema lacks
+    without a word (recording database_write, "unknown field is dropped")."""
+    post = response.decode(_POST)
+    for name, kept in (("body", post.body), ("coverFile", post.cover_file_id)):
+        if kept is None and sent.get(name) is not None:
+            failure = UpstreamMisconfiguredError(
+                f"{response.operation}: the schema Post has no field {name} (is "
+                "conduit-init.json applied?)",
+                service="conduit",
+                operation=response.operation,
+                status=response.status,
+            )
+            failure.outcome_unknown = True  # the rest was written
+            raise failure
+    return post
 
 
 def _quoted(text: str) -> str:

@@ -16,6 +16,7 @@ from clients.errors import (
     NotFoundError,
     PermissionDeniedError,
     UpstreamError,
+    UpstreamMisconfiguredError,
     UpstreamResponseError,
     UpstreamUnavailableError,
 )
@@ -367,7 +368,7 @@ async def test_create_leaves_out_what_is_unset(
 async def test_create_passes_the_scope_and_everything_that_is_set(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:
-    upstream.script(answer(200, document()))
+    upstream.script(answer(200, document(coverFile=FILE)))
     await conduit.posts.create(
         title="First",
         body="Hello, you",
@@ -387,12 +388,30 @@ async def test_create_passes_the_scope_and_everything_that_is_set(
 async def test_update_patches_only_what_changes(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:
-    upstream.script(answer(200, document(title="New")))
+    upstream.script(answer(200, document(title="New", coverFile=FILE)))
     changes: PostChanges = {"title": "New", "cover_file_id": FILE}
-    assert await conduit.posts.update(uuid(1), changes) == record(title="New")
+    updated = await conduit.posts.update(uuid(1), changes)
+    assert (updated.title, updated.cover_file_id) == ("New", FILE)
     seen = upstream.only
     assert (seen.method, seen.target) == ("PATCH", f"/database/Post/{uuid(1)}")
     assert seen.json == {"title": "New", "coverFile": FILE}
+
+
+@pytest.mark.parametrize("field", ["body", "coverFile"])
+async def test_a_field_that_conduit_dropped_is_no_success(
+    upstream: Upstream, conduit: ConduitClient, field: str
+) -> None:
+    """The guide's own schema has no body; what is unknown goes without a word."""
+    kept = document(coverFile=FILE)
+    del kept[field]
+    upstream.script(answer(200, kept))
+    with pytest.raises(UpstreamMisconfiguredError, match=f"no field {field}") as made:
+        await conduit.posts.create(
+            title="t", body="b", author_id=AUTHOR, cover_file_id=FILE
+        )
+    with pytest.raises(UpstreamMisconfiguredError):
+        await conduit.posts.update(uuid(1), {"body": "b", "cover_file_id": FILE})
+    assert made.value.outcome_unknown
 
 
 async def test_clearing_a_field_puts_the_rest_of_a_fresh_read(
@@ -400,7 +419,7 @@ async def test_clearing_a_field_puts_the_rest_of_a_fresh_read(
 ) -> None:
     upstream.script(
         answer(200, document(coverFile=FILE, views=3, __v=0, tags=None)),
-        answer(200, document(body=None)),
+        answer(200, document(body=None, coverFile=FILE)),
     )
     changes: PostChanges = {"title": "New", "body": None}
     await conduit.posts.update(uuid(1), changes)
