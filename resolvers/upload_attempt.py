@@ -144,7 +144,7 @@ class UploadAttempt(Creation[ConduitFile]):
         async with contextlib.aclosing(self.source.pieces()) as pieces:
             async for _ in pieces:
                 pass
-        _allow_time(self.context.scope)
+        allow_time(self.context.scope)
         await Creation.confirm(self, receipt)
 
     async def mark(self) -> str:
@@ -170,7 +170,7 @@ class UploadAttempt(Creation[ConduitFile]):
             delete = partial(_delete, context.conduit.storage, pending.file.id)
             await self._take_back(failure, delete)
             raise
-        _allow_time(context.scope)
+        allow_time(context.scope)
         return pending.file
 
     async def find(self, mark: str) -> ConduitFile | None:
@@ -227,7 +227,7 @@ class UploadAttempt(Creation[ConduitFile]):
         self, failure: BaseException, attempt: Callable[[], Awaitable[bool]]
     ) -> None:
         """Delete what was half-made; `failure` says whether that is known."""
-        _allow_time(self.context.scope)
+        allow_time(self.context.scope)
         self.taken_back = await to_the_end(_clear(attempt))
         if isinstance(failure, UpstreamError):
             failure.outcome_unknown = not self.taken_back
@@ -236,7 +236,7 @@ class UploadAttempt(Creation[ConduitFile]):
         """The digest of what the storage has; None unless it is of this length."""
         storage, context, head = self.context.conduit.storage, self.context, b""
         digest, size = _Digest(), 0
-        _allow_time(context.scope)
+        allow_time(context.scope)
         address = context.uploads.admit(await storage.signed_url(id))
         async with storage.open_bytes(address) as answer:
             async for chunk in answer.chunks():
@@ -272,7 +272,7 @@ async def _clear(attempt: Callable[[], Awaitable[bool]]) -> bool:
     return False
 
 
-def _allow_time(scope: CallScope) -> None:
+def allow_time(scope: CallScope) -> None:
     """The deadline is about waiting for upstreams, not about a sender's own pace."""
     now = asyncio.get_running_loop().time()
     scope.deadline = max(scope.deadline, now + AFTERWARDS_S)

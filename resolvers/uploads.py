@@ -19,7 +19,13 @@ from clients.conduit.records import ConduitFile
 from . import file_names, file_types, inputs
 from .context import RequestContext
 from .retries import KeyedWrite, checked_key
-from .upload_attempt import LOOK_AHEAD_BYTES, Content, Upload, UploadAttempt
+from .upload_attempt import (
+    LOOK_AHEAD_BYTES,
+    Content,
+    Upload,
+    UploadAttempt,
+    allow_time,
+)
 from .upload_rules import IncomingFile
 
 
@@ -47,6 +53,7 @@ async def upload_file(
     with context.uploads_under_way.one_more():
         async with contextlib.aclosing(file.pieces()) as pieces:
             head, ended = await _look_ahead(pieces)
+            allow_time(context.scope)
             upload = Upload(
                 name=chosen,
                 folder=place,

@@ -67,6 +67,23 @@ async def test_put_files_does_the_same_plainly(first: Caller) -> None:
     assert (await first.http.get(file["previewUrl"])).content == content
 
 
+async def test_a_slow_sender_is_not_late_for_the_upstreams(sandbox: Sandbox) -> None:
+    """The deadline is about waiting for upstreams, not about a sender's own pace."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for piece in (b"first ", b"second"):
+            yield piece
+            await asyncio.sleep(0.6)
+
+    environment = sandbox.environment | {"REQUEST_DEADLINE_S": "1"}
+    async with running_app(environment) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        headers = {**PREFLIGHT, "Content-Length": "12"}
+        path = "/files?name=slow&folder=slow"
+        answer = await caller.http.put(path, content=slowly(), headers=headers)
+        assert answer.status_code == 201, answer.text
+
+
 async def test_an_upload_lies_in_the_persons_own_folder_and_may_be_deleted_from_it(
     first: Caller, second: Caller, sandbox: Sandbox
 ) -> None:
