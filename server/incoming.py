@@ -78,6 +78,7 @@ class ArrivingFile(IncomingFile):
         self.refusal: RefusalError | None = None
         self._pieces = pieces
         self._size = size
+        self._taken = False
 
     def guarding(self, send: Send) -> Send:
         """A `send` that refuses instead, once the file has ended early."""
@@ -94,6 +95,13 @@ class ArrivingFile(IncomingFile):
         return self._size
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
+        if self._taken:
+            raise InvalidInputError(
+                "the operation uses its file twice",
+                public_message="A file can be used once: it is not kept.",
+                field="file",
+            )
+        self._taken = True
         try:
             async for piece in self._pieces:
                 yield piece

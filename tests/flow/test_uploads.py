@@ -680,3 +680,24 @@ async def test_a_page_of_the_list_may_put_files_and_read_ranges(
         stranger = headers | {"origin": "https://evil.example.net"}
         answer = await caller.http.options("/files", headers=stranger)
         assert answer.status_code == 403
+
+
+TWICE = """mutation ($file: Upload!) {
+  a: uploadFile(input: { file: $file, name: "a", folder: "twice" }) { ...it }
+  b: uploadFile(input: { file: $file, name: "b", folder: "twice" }) { ...it }
+}
+fragment it on UploadFileResult {
+  __typename ... on UploadFileSuccess { file { size } }
+  ... on InvalidInput { field message }
+}"""
+
+
+async def test_a_file_that_is_used_twice_is_taken_once(first: Caller) -> None:
+    """It is a stream: the second would silently be an empty file."""
+    given = json.dumps({"query": TWICE, "variables": {"file": None}})
+    where = '{"0": ["variables.file"]}'
+    body = front(given, file_name="x", kind="a/b", files=where) + b"once" + END
+    data = (await post_multipart(first, body)).json()["data"]
+    assert data["a"]["file"] == {"size": 4}
+    assert (data["b"]["__typename"], data["b"]["field"]) == ("InvalidInput", "file")
+    assert "b" not in await names_of(first)
