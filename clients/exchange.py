@@ -96,6 +96,10 @@ class CallScope:
         if at > self.fresh_from:
             self.fresh_from = at
 
+    def begin_anew(self) -> None:
+        """What is read from now on must not have been asked for before."""
+        self.fresh_from = asyncio.get_running_loop().time()
+
     def abandon(self) -> None:
         """The client is gone: its reads end now, its writes and renewals go on."""
         self.max_calls = 0

@@ -80,6 +80,8 @@ class RequestContext:
         if self.renewed is not None:
             fresh = self.renewed()
             self.flux, self.conduit, self.scope = fresh.flux, fresh.conduit, fresh.scope
+        # The event that this is for may be newer than a read that is on its way.
+        self.scope.begin_anew()
         self.forget()
 
     def require_viewer(self) -> str:

@@ -313,6 +313,22 @@ def test_a_batch_joins_no_read_that_is_too_old_for_one_of_its_requests() -> None
     timeless(work())
 
 
+def test_an_event_is_never_shown_by_a_read_that_is_older() -> None:
+    """A subscriber reads anew for each event, also where older reads may be joined."""
+
+    async def work() -> None:
+        process = Process(Flux())
+        before = asyncio.create_task(bodies(process.request(inflight=True), 1))
+        await asyncio.sleep(0.6)
+        process.flux.numbers["Bearer token of ann"] = 1
+        subscriber = process.request(inflight=True)
+        subscriber.begin_again()
+        assert await bodies(subscriber, 1) == ["Bearer token of ann: 1"]
+        assert await before == [NOTE]
+
+    timeless(work())
+
+
 async def _behave(
     dice: random.Random,
     process: Process,
