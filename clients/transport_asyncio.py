@@ -71,7 +71,9 @@ class AsyncioTransport:
         """See `Transport.upload`. An answer that comes early ends it between chunks."""
         origin, target = self._place(request)
         upload = _Upload(request)
-        sent = head(request, upload.headers, target, origin.shown, upload.framing)
+        sent = head(
+            request.method, target, origin.shown, upload.headers, upload.framing
+        )
         now = asyncio.get_running_loop().time()
         asking = Asking(inf, self._read_s, inf, request.method == "HEAD")
         connection = self._idle(request, origin, now)
@@ -96,7 +98,7 @@ class AsyncioTransport:
         slash = url.find("/", _AFTER_SCHEME)
         base, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
         key = (base, request.server_name)
-        origin = self._pool.known(key)
+        origin = self._pool.origins.get(key)
         if origin is None:
             origin = self._pool.origin(key, address_of(base, request.server_name))
         return origin, target
@@ -123,12 +125,12 @@ class _Upload:
         given = [name for name in self.headers if name.lower() == "content-length"]
         lengths = [self.headers.pop(name) for name in given]
         self._left: int | None = None
-        self.framing = "\r\nTransfer-Encoding: chunked"
+        self.framing = "\r\nTransfer-Encoding: chunked\r\n\r\n"
         if lengths:
             if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
                 raise refused("the length of the content is not a number")
             self._left = int(lengths[0])
-            self.framing = f"\r\nContent-Length: {self._left}"
+            self.framing = f"\r\nContent-Length: {self._left}\r\n\r\n"
 
     async def go(self, connection: Connection, content: AsyncIterable[bytes]) -> bool:
         """Send it all; False if nobody wants the rest. Raises also what it raises."""

@@ -189,6 +189,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(exc)
+        # The two hold each other; so both go without the garbage collector.
+        del self._parser
 
     def pause_writing(self) -> None:
         if not self._closed:
@@ -207,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, raw: bytes, value: bytes) -> None:
         headers, name = self._headers, _NAMES[raw]
-        text = value.decode("latin-1").strip()
+        text = value.strip().decode("latin-1")
         headers[name] = text if name not in headers else f"{headers[name]}, {text}"
 
     def on_headers_complete(self) -> None:
@@ -246,7 +248,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, asking: Asking) -> None:
         self._asking = asking
-        self.due = min(asking.ends_at, self._loop.time() + asking.read_s)
+        self._renew()
         self._busy = True
         self._headers = {}
         self._parts: list[bytes] = []
@@ -314,7 +316,8 @@ class Connection(asyncio.Protocol):
             self._renew()
 
     def _renew(self) -> None:
-        self.due = min(self._asking.ends_at, self._loop.time() + self._asking.read_s)
+        due, ends_at = self._loop.time() + self._asking.read_s, self._asking.ends_at
+        self.due = due if due < ends_at else ends_at
 
     def _pass_on(self) -> Body:
         """Of an answer in pieces: its head, once, and what there is of its body."""

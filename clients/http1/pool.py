@@ -78,7 +78,7 @@ class Pool:
     def __init__(self, limits: HTTPLimits, tls: ssl.SSLContext) -> None:
         self._limits = limits
         self._tls = tls
-        self._origins: dict[tuple[str, str | None], Origin] = {}
+        self.origins: dict[tuple[str, str | None], Origin] = {}
         self._connections: set[Connection] = set()
         # With those that are being opened.
         self._open = 0
@@ -88,14 +88,10 @@ class Pool:
 
     def origin(self, key: tuple[str, str | None], address: Address) -> Origin:
         """A new one, known by this key from now on."""
-        if len(self._origins) >= _MOST_ORIGINS:
-            self._origins = {k: one for k, one in self._origins.items() if one.idle}
-        origin = self._origins[key] = Origin(self, address)
+        if len(self.origins) >= _MOST_ORIGINS:
+            self.origins = {k: one for k, one in self.origins.items() if one.idle}
+        origin = self.origins[key] = Origin(self, address)
         return origin
-
-    def known(self, key: tuple[str, str | None]) -> Origin | None:
-        """The origin of this key."""
-        return self._origins.get(key)
 
     async def acquire(self, origin: Origin, ends_at: float) -> Connection:
         """A connection, when none is idle. Raises: TransportError, nothing sent."""
@@ -151,6 +147,7 @@ class Pool:
         turn: asyncio.Future[Connection | None]
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(origin, until, turn))
+        self._watch()
         try:
             return await turn
         except asyncio.CancelledError:
@@ -160,7 +157,7 @@ class Pool:
 
     def _made_room(self, origin: Origin) -> bool:
         """Close what another origin keeps idle, the longest idle first."""
-        others = (one for one in self._origins.values() if one is not origin)
+        others = (one for one in self.origins.values() if one is not origin)
         idle = [connection for one in others for connection in one.idle]
         if not idle:
             return False
@@ -205,14 +202,17 @@ class Pool:
             self._leave()
             raise
         self._connections.add(connection)
-        if self._look is None:
-            self._look = loop.call_later(LOOK_S, self._look_round)
+        self._watch()
         return connection
+
+    def _watch(self) -> None:
+        if self._look is None:
+            loop = asyncio.get_running_loop()
+            self._look = loop.call_later(LOOK_S, self._look_round)
 
     def _look_round(self) -> None:
         """End what is overdue; look again while there is anything."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         for connection in [one for one in self._connections if one.due <= now]:
             connection.overdue()
         for waiting in self._queue:
@@ -220,8 +220,9 @@ class Pool:
                 message = "no connection was free in time"
                 error = TransportError("timeout", message, sent=False)
                 waiting.turn.set_exception(error)
-        alive = (self._connections or self._queue) and not self._closed
-        self._look = loop.call_later(LOOK_S, self._look_round) if alive else None
+        self._look = None
+        if (self._connections or self._queue) and not self._closed:
+            self._watch()
 
 
 def _not_open() -> TransportError:

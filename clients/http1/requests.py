@@ -98,39 +98,36 @@ _NAMES: Final = _Names()
 def message(request: Outgoing, target: str, host: str) -> bytes:
     """The whole request. Raises: TransportError."""
     body = request.body
-    if body is None:
-        lacks = request.method in _EXPECTED_TO_HAVE_A_BODY
-        framing = "\r\nContent-Length: 0" if lacks else ""
-        return head(request, request.headers, target, host, framing)
-    framing = f"\r\nContent-Length: {len(body)}"
-    return head(request, request.headers, target, host, framing) + body
+    if body is not None:
+        framing = f"\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head(request.method, target, host, request.headers, framing) + body
+    lacks = request.method in _EXPECTED_TO_HAVE_A_BODY
+    framing = "\r\nContent-Length: 0\r\n\r\n" if lacks else "\r\n\r\n"
+    return head(request.method, target, host, request.headers, framing)
 
 
 def head(
-    request: Outgoing,
-    headers: Mapping[str, str],
-    target: str,
-    host: str,
-    framing: str,
+    method: str, target: str, host: str, headers: Mapping[str, str], framing: str
 ) -> bytes:
-    """Request line and fields, `framing` last. Raises: TransportError."""
-    method = request.method
+    """Request line and fields, `framing` with the empty line at the end.
+
+    Raises: TransportError.
+    """
     if method not in _METHODS:
         raise refused("the method is not one of ours")
     # Whitespace of every kind: some servers take a tab for the end of the target.
     if "#" in target or not target.isascii() or target.split(None, 1) != [target]:
         target = _encoded(target)
-    if "\0" in target:
-        raise refused("a character of the target cannot be sent")
     values = "".join(headers.values())
-    if "\r" in values or "\n" in values or "\0" in values:
-        raise refused("a character of a header cannot be sent")
+    if "\r" in values or "\n" in values or "\0" in values or "\0" in target:
+        raise refused("a character cannot be sent")
     parts = [method, " ", target, " HTTP/1.1"]
     if "Host" not in headers:
-        parts += ("\r\nHost: ", host)
+        parts.append(f"\r\nHost: {host}")
     for name, value in headers.items():
-        parts += (_NAMES[name], value)
-    parts += (framing, "\r\n\r\n")
+        parts.append(_NAMES[name])
+        parts.append(value)
+    parts.append(framing)
     try:
         return "".join(parts).encode("ascii")
     except UnicodeEncodeError:

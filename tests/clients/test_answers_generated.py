@@ -136,6 +136,17 @@ PLACES = st.lists(st.integers(0, 10_000), max_size=30)
     interim=st.integers(0, 2),
     places=PLACES,
 )
+@example(
+    status=200,
+    fields=[(b"No-Break-Space", b"\xa0"), (b"Next-Line", b"a\x85")],
+    body=b"",
+    framing="length",
+    sizes=[],
+    extension=b"",
+    trailer=b"",
+    interim=0,
+    places=[],
+)
 @SETTINGS
 def test_an_answer_is_the_same_wherever_it_is_cut(
     loop: asyncio.AbstractEventLoop,
