@@ -24,8 +24,10 @@ from .settings import Settings, SettingsError
 from .workers import ServingProcess, Supervisor
 
 BACKLOG = 2048
+# Pools towards the upstreams, files, pipes: what clients may not take.
+OTHER_DESCRIPTORS = 500
 # How long a worker may take to start, or to say that it lives, before it is replaced.
-WORKER_ANSWER_S = 20
+WORKER_ANSWER_S = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +55,6 @@ def serve(settings: Settings) -> int:
         where = f"{settings.listen.host}:{settings.listen.port}"
         print(f"Cannot listen on {where}: {error.strerror}", file=sys.stderr)
         return 1
-    _allow_many_connections()
     _announce(listening)
     config = _config(settings)
     if settings.listen.workers > 1:
@@ -87,16 +88,19 @@ def _config(settings: Settings) -> ServingConfig:
         timeout_graceful_shutdown=int(listen.shutdown_s),
         timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
-    config.rules = ConnectionRules(head_s=listen.head_s, leave_s=listen.leave_s)
+    config.rules = ConnectionRules(
+        head_s=listen.head_s, leave_s=listen.leave_s, most=_most_connections()
+    )
     return config
 
 
-def _allow_many_connections() -> None:
-    """As many descriptors as the system allows: the usual 1024 are soon used up."""
+def _most_connections() -> int:
+    """The system's limit is taken up whole: the usual 1024 are soon used up."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return max(soft - OTHER_DESCRIPTORS, soft // 2)
 
 
 def _listen(settings: Settings) -> socket.socket:

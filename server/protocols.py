@@ -29,14 +29,21 @@ SLOW_BYTES: Final = 20 * 1024
 LAST_QUESTION_S: Final = 0.5
 
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRules:
-    """`head_s`: for the headers of a request; `leave_s`: see `SHUTDOWN_DELAY_S`."""
+    """`head_s`: for the headers of a request; `leave_s`: see `SHUTDOWN_DELAY_S`.
+
+    `most` connections of one process: descriptors must be left for the upstreams.
+    """
 
     head_s: float = 10.0
     leave_s: float = 0.0
+    most: int = 100_000
 
 
 class ServingConfig(uvicorn.Config):
@@ -55,7 +62,11 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        if len(self.connections) > self.config.rules.most:
+            transport.write(_TOO_MANY)
+            transport.close()
+        else:
+            self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()

@@ -82,12 +82,12 @@ class Crowd:
                 else:
                     well = answer.status_code == 200 and "errors" not in answer.json()
                     self.outcomes["answered" if well else "failed"] += 1
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.1)
 
     async def until_answered(self, more: int) -> None:
         """Wait until so many further questions have been answered."""
         enough = self.outcomes["answered"] + more
-        await until(lambda: self.outcomes["answered"] >= enough, within_s=30)
+        await until(lambda: self.outcomes["answered"] >= enough, within_s=120)
 
 
 async def until(true: Callable[[], bool], *, within_s: float) -> float:

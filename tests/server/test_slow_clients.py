@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -15,6 +16,7 @@ from server import protocols
 from server.protocols import ConnectionRules, ServingConfig, StreamingHTTPProtocol
 
 BOUND_S = 0.6
+LAST_QUESTION = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: a\r\n"
 
 
@@ -45,6 +47,19 @@ async def port() -> AsyncIterator[int]:
     config = config_of(app, ConnectionRules(head_s=BOUND_S))
     async with served(app, config=config) as url:
         yield int(url.rsplit(":", 1)[1])
+
+
+@asynccontextmanager
+async def connected(
+    port: int,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 Talk = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -86,28 +101,41 @@ async def test_it_is_cut_off_and_told_why_if_it_said_anything(
     port: int, talk: Talk, told: bytes, within_s: float
 ) -> None:
     """Tried without `_expect_head` in `connection_made`: nobody is ever cut off."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    started = time.monotonic()
-    talking = asyncio.ensure_future(talk(writer))
-    async with asyncio.timeout(10):
-        heard = await reader.read()
-    elapsed = time.monotonic() - started
-    talking.cancel()
-    writer.close()
+    async with connected(port) as (reader, writer):
+        started = time.monotonic()
+        talking = asyncio.ensure_future(talk(writer))
+        async with asyncio.timeout(10):
+            heard = await reader.read()
+        elapsed = time.monotonic() - started
+        talking.cancel()
     assert told in heard
     assert within_s * 0.9 <= elapsed < within_s + 2
 
 
 async def test_a_request_in_time_is_answered_however_often(port: int) -> None:
     """The bound is for each head, not for the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(5):
-        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200")
-        assert await reader.readexactly(2) == b"ok"
-        await asyncio.sleep(BOUND_S / 3)
-    writer.close()
+    async with connected(port) as (reader, writer):
+        for _ in range(5):
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(2) == b"ok"
+            await asyncio.sleep(BOUND_S / 3)
+
+
+async def test_more_connections_than_there_is_room_for_are_refused_at_once() -> None:
+    """Tried without the bound: the third waits among the others."""
+    config = config_of(app, ConnectionRules(most=2))
+    async with served(app, config=config) as url:
+        port = int(url.rsplit(":", 1)[1])
+        async with connected(port) as (reader, writer), connected(port):
+            async with connected(port) as (refused, _):
+                assert (await refused.read()).startswith(b"HTTP/1.1 503")
+            writer.write(LAST_QUESTION)
+            assert (await reader.read()).endswith(b"ok")
+            async with connected(port) as (again, fourth):
+                fourth.write(LAST_QUESTION)
+                assert (await again.read()).endswith(b"ok")
 
 
 async def test_who_does_not_read_its_answer_is_cut_off(
