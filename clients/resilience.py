@@ -13,6 +13,7 @@ For each class of calls (reads, writes, authentication) of one upstream:
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -124,10 +125,12 @@ class _Gate:
     next_probe_at: float = 0.0
     quiet_until: float = 0.0
     quiet_answer: Answer | None = None
-    room: asyncio.Semaphore = field(init=False)
+    # Counted here: a semaphore costs 1.3 µs a call.
+    free: int = field(init=False)
+    queue: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.room = asyncio.Semaphore(self.limits.concurrent)
+        self.free = self.limits.concurrent
 
     async def enter(self, timeout_s: float) -> None:
         """Room for one call; `leave` must follow.
@@ -136,20 +139,31 @@ class _Gate:
         """
         if self.failures >= self.limits.failures:
             self._probe()
-        if not self.room.locked():
-            # Without a timer: there is room, and this does not wait.
-            await self.room.acquire()
+        if self.free > 0:
+            self.free -= 1
             return
+        turn = asyncio.get_running_loop().create_future()
+        self.queue.append(turn)
         try:
             async with asyncio.timeout(min(self.limits.wait_s, timeout_s)):
-                await self.room.acquire()
-        except TimeoutError:
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if not turn.cancelled():
+                # It had just become this call's turn: let it be the next one's.
+                self.leave()
+            if isinstance(error, asyncio.CancelledError):
+                raise
             message = "too many calls wait for this upstream"
             raise TransportError("timeout", message, sent=False) from None
 
     def leave(self) -> None:
-        """The call is over, in whatever way."""
-        self.room.release()
+        """The call is over, in whatever way: its place is that of the first in line."""
+        while self.queue:
+            turn = self.queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
 
     def blame(self, error: TransportError, timeout_s: float) -> None:
         """The call failed: is it the upstream's fault?"""

@@ -194,6 +194,39 @@ async def test_a_cancelled_call_gives_its_room_back_and_is_no_failure() -> None:
     assert await ask(transport) == 200
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_gives_up_just_as_there_is_room_leaves_it_to_the_next(
+    turns: int,
+) -> None:
+    upstream = Upstream(asyncio.Event())
+    transport = ResilientTransport(upstream, LIMITS)
+    calls = [asyncio.create_task(ask(transport)) for _ in range(6)]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    upstream.outcome, room = 200, upstream.outcome
+    room.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for call in calls[2:5]:
+        call.cancel()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [found[0], found[1], found[5]] == [200, 200, 200]
+    assert await asyncio.gather(*(ask(transport) for _ in range(8))) == [200] * 8
+
+
+async def test_calls_that_time_out_while_waiting_take_no_room_along() -> None:
+    upstream = Upstream(asyncio.Event())
+    transport = ResilientTransport(upstream, LIMITS)
+    held = [asyncio.create_task(ask(transport)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(ask(transport)) for _ in range(5)]
+    assert await asyncio.gather(*waiting) == ["timeout, not sent"] * 5
+    upstream.outcome, room = 200, upstream.outcome
+    room.set()
+    assert await asyncio.gather(*held) == [200, 200]
+    assert await asyncio.gather(*(ask(transport) for _ in range(4))) == [200] * 4
+
+
 def test_one_call_in_ten_may_be_repeated_in_the_long_run() -> None:
     budget = RetryBudget()
     assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
