@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import redis
 from own_conduit import OwnConduit
 from upload_harness import (
     BOUNDARY,
@@ -249,7 +250,7 @@ async def test_a_server_that_is_stopped_in_mid_upload_leaves_no_record(
             yield noise(65_536)
             await asyncio.sleep(0.05)
 
-    headers = {**PREFLIGHT, "Content-Length": str(100 * MIB)}
+    headers = {**PREFLIGHT, "Content-Length": str(100 * MIB), "Idempotency-Key": "x"}
     sending = asyncio.create_task(
         caller.http.put("/files?name=stopped", content=endless(), headers=headers)
     )
@@ -258,6 +259,8 @@ async def test_a_server_that_is_stopped_in_mid_upload_leaves_no_record(
     await asyncio.to_thread(server[1].wait, 20)
     await asyncio.gather(sending, return_exceptions=True)
     await seen(sandbox, "DELETE")
+    with redis.Redis.from_url(sandbox.redis) as store:
+        assert store.keys("mainstem:claim:*") == []  # the key is free at once
 
 
 async def seen(sandbox: Sandbox, method: str) -> None:
