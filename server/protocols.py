@@ -1,9 +1,10 @@
-"""uvicorn's protocols, with what it leaves out: bounds in time, and a farewell.
+"""uvicorn's protocols, with what it leaves out: bounds, and a farewell.
 
 Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
 a client that connects and says nothing, says its headers a byte at a time, or does not
-read what it is sent. Relies on uvicorn handing the lifespan's state to each protocol as
-`app_state`, its own settings as `config`, and on its `cycle`, the request under way.
+read what it is sent; nor, with httptools, a bound on the size of headers. Relies on
+uvicorn handing the lifespan's state to each protocol as `app_state`, its own settings
+as `config`, and on its `cycle`, the request under way.
 """
 
 import asyncio
@@ -28,6 +29,12 @@ SLOW_BYTES: Final = 20 * 1024
 # asks may be on the way, and closing would lose it unread.
 LAST_QUESTION_S: Final = 0.5
 
+# Of the request line with its headers, and of what may follow a body: 16 full cookies.
+LARGEST_HEAD_BYTES: Final = 64 * 1024
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
+)
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
@@ -59,6 +66,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
     _in_head = False
+    _head_bytes = 0  # that came since the last head, or piece of a body, was whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -73,7 +81,10 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            self._end_large_head()
         if self._head_timer is None:
             if self._in_head:
                 self._expect_head()
@@ -88,8 +99,17 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._in_head = False
+        self._head_bytes = 0
         if self._is_leaving() and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head_bytes = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._head_bytes = 0
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_timers()  # sockets have bounds of their own
@@ -144,6 +164,14 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if self._in_head:
             self.transport.write(_TOO_SLOW)
         self.transport.close()
+
+    def _end_large_head(self) -> None:
+        """Also of trailers and of the extensions of a chunk, in mid-request."""
+        if self._in_head and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        else:
+            self.transport.abort()
 
     def _watch_reader(self) -> None:
         left = self.transport.get_write_buffer_size()

@@ -13,6 +13,7 @@ import socket
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -272,6 +273,50 @@ def test_one_ambiguous_request_is_never_answered_as_two(
     assert said.count(b"HTTP/1.1 ") <= 1
     assert not said.startswith(b"HTTP/1.1 5")
     assert b"uvicorn" not in said.lower()
+
+
+CHUNKED = (
+    b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+ENDLESS = {
+    "many headers": (b"GET /graphql HTTP/1.1\r\n", b"X: " + b"a" * 995 + b"\r\n"),
+    "one header": (b"GET /graphql HTTP/1.1\r\nX: ", b"a" * 1000),
+    "the address": (b"GET /graphql?query=", b"a" * 1000),
+    "trailers": (CHUNKED + b"1\r\n{\r\n0\r\n", b"X: " + b"a" * 995 + b"\r\n"),
+    "a chunk's extension": (CHUNKED + b"1;x=", b"a" * 1000),
+    "a chunk's size": (CHUNKED, b"0" * 1000),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_comes_before_and_after_a_body_has_a_bound(server: str, name: str) -> None:
+    start, more = ENDLESS[name]
+    address = urlsplit(server)
+    with socket.create_connection((address.hostname, address.port), 5) as wire:
+        wire.settimeout(5)
+        wire.sendall(start)
+        sent = sent_until_cut_off(wire, more * 64)
+    assert sent < 10_000_000  # what the systems at both ends hold
+    assert httpx.get(f"{server}/health/live", trust_env=False).status_code == 200
+
+
+def sent_until_cut_off(wire: socket.socket, more: bytes) -> int:
+    """How many bytes the server let come, of 50 MB."""
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 50_000_000:
+            wire.sendall(more)
+            sent += len(more)
+    return sent
+
+
+def test_a_head_of_60_kib_is_taken_and_a_larger_one_is_a_431(server: str) -> None:
+    rest = b"Host: x\r\nConnection: close\r\n\r\n"
+    start = b"GET /health/live HTTP/1.1\r\n"
+    full = start + b"X: %s\r\n" * 10 % ((b"a" * 6000,) * 10) + rest
+    assert raw(server, full).startswith(b"HTTP/1.1 200")
+    assert raw(server, start + b"X: " + b"a" * 66_000).startswith(b"HTTP/1.1 431")
 
 
 @pytest.mark.parametrize(
