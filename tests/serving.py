@@ -24,7 +24,12 @@ async def served(
     """Serve on a free port; gives the address."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = config or uvicorn.Config(
-        app, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        app,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        # With 5 s a busy loop closes what the client's pool still holds for good.
+        timeout_keep_alive=20,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]))
