@@ -3,9 +3,9 @@
 What `build.py` takes in the place of `errors.translate` when the schema is not to be
 revealed. Names in mistakes of validation spell the schema out as well as
 introspection does (tools guess names by the thousand and read which are refused, or
-suggested), so all of them become one sentence; what was wrong goes to our log under
-the request id. Elsewhere, as in the coercion of variables, only the suggestions are
-cut off.
+suggested), so all of them become one sentence, and those in the value of a variable
+one for each variable; what was wrong goes to our log under the request id. Elsewhere
+only suggestions are cut off.
 """
 
 import logging
@@ -18,6 +18,8 @@ from graphql import GraphQLError
 from .errors import ErrorCode, translate
 
 UNFIT: Final = "The document does not fit the schema."
+UNFIT_VARIABLE: Final = "The value of the variable {} does not fit its type."
+_VARIABLE: Final = re.compile(r"Variable '(\$\w+)'")
 _SUGGESTION: Final = re.compile(r"\s*Did you mean .*?\?(?=\s|$)", re.DOTALL)
 
 log = logging.getLogger("mainstem.graph")
@@ -36,20 +38,32 @@ def without_suggestion(message: str) -> str:
 
 
 def _discreet(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    kept: list[GraphQLError] = []
-    unfit: list[GraphQLError] = []
+    shown: list[GraphQLError] = []
+    hidden: list[GraphQLError] = []
+    said: set[str] = set()
     for error in errors:
-        code = (error.extensions or {}).get("code")
-        is_unfit = code == ErrorCode.GRAPHQL_VALIDATION_FAILED
-        (unfit if is_unfit else kept).append(error)
-    found = [_quiet(error) for error in kept]
-    if unfit:
-        extensions = unfit[0].extensions or {}
-        request_id = extensions.get("requestId")
-        mistakes = "; ".join(error.message for error in unfit)[:1000]
+        sentence = _sentence_for(error)
+        if sentence is None:
+            shown.append(_quiet(error))
+            continue
+        hidden.append(error)
+        if sentence not in said:
+            said.add(sentence)
+            shown.append(GraphQLError(sentence, extensions=error.extensions))
+    if hidden:
+        request_id = (hidden[0].extensions or {}).get("requestId")
+        mistakes = "; ".join(error.message for error in hidden)[:1000]
         log.info("document refused in request %s: %s", request_id, mistakes)
-        found.append(GraphQLError(UNFIT, extensions=extensions))
-    return found
+    return shown
+
+
+def _sentence_for(error: GraphQLError) -> str | None:
+    """What is said in the place of a message that holds names of the schema."""
+    code = (error.extensions or {}).get("code")
+    if code == ErrorCode.GRAPHQL_VALIDATION_FAILED:
+        return UNFIT
+    variable = _VARIABLE.match(error.message)
+    return UNFIT_VARIABLE.format(variable[1]) if variable else None
 
 
 def _quiet(error: GraphQLError) -> GraphQLError:

@@ -497,3 +497,16 @@ async def test_passwords_are_not_guessed_by_many_at_once(sandbox: Sandbox) -> No
     assert {each["errors"][0]["extensions"]["code"] for each in limited} == {
         "RATE_LIMITED"
     }
+
+
+async def test_many_guesses_in_one_request_count_as_many(sandbox: Sandbox) -> None:
+    guesses = " ".join(
+        f'a{n}: signIn(input: {{email: "first@example.com", password: "g{n}"}}) '
+        "{ __typename }"
+        for n in range(40)
+    )
+    settings = sandbox.environment | POSTURE
+    async with running_app(settings) as app, caller_of(app) as thief:
+        answer = await thief(f"mutation {{ {guesses} }}")
+    assert answer["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+    assert len(sandbox.calls()) <= 10

@@ -9,7 +9,7 @@ import pytest
 from graphql import get_introspection_query
 
 from schema import schema
-from schema.disclosure import UNFIT, without_suggestion
+from schema.disclosure import UNFIT, UNFIT_VARIABLE, without_suggestion
 from server.app import create_app
 from server.settings import Settings
 
@@ -110,16 +110,36 @@ async def test_what_was_wrong_stands_in_the_log_under_the_request_id(
     assert answer["errors"][0]["extensions"]["requestId"] in caplog.text
 
 
-async def test_a_wrong_variable_gets_no_suggestion(silent: httpx.AsyncClient) -> None:
-    body = {
-        "query": "query ($o: PostOrder) { posts(orderBy: $o) { nodes { id } } }",
-        "variables": {"o": {"fiel": "TITLE"}},
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("CreatePostInput!", {}),  # a required field is missing
+        ("CreatePostInput!", None),
+        ("CreatePostInput!", {"titel": "x", "title": [1]}),
+        ("CreatePostInput!", {f"wrong{n}": n for n in range(10)}),
+        ("PostOrder!", {"field": "TITEL"}),  # the name of an enumeration
+        ("PostOrder!", {"fiel": "TITLE"}),
+    ],
+)
+async def test_a_wrong_variable_is_told_by_its_name_alone(
+    silent: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    value: object,
+) -> None:
+    rest = {
+        "CreatePostInput!": "{ createPost(input: $v) { __typename } }",
+        "PostOrder!": "{ posts(orderBy: $v) { nodes { id } } }",
     }
-    answer = (await silent.post("/graphql", json=body)).json()
-    assert [error["extensions"]["code"] for error in answer["errors"]] == [
-        "BAD_USER_INPUT"
-    ]
-    assert "Did you mean" not in answer["errors"][0]["message"]
+    operation = "mutation" if kind.startswith("Create") else "query"
+    query = f"{operation} ($v: {kind}) {rest[kind]}"
+    body = {"query": query, "variables": {"v": value}}
+    with caplog.at_level(logging.INFO, "mainstem.graph"):
+        answer = (await silent.post("/graphql", json=body)).json()
+    (error,) = answer["errors"]
+    assert error["message"] == UNFIT_VARIABLE.format("$v")
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["extensions"]["requestId"] in caplog.text
 
 
 async def test_a_valid_operation_and_typename_are_answered(
