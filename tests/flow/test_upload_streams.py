@@ -34,7 +34,7 @@ from harness import PASSWORD, Caller, Sandbox, free_port, start_server, wait_unt
 
 MIB = 1024 * 1024
 SIZE = int(os.environ.get("UPLOAD_TEST_MIB", "20")) * MIB
-RANGES = int(os.environ.get("UPLOAD_TEST_RANGES", "40"))
+RANGES = int(os.environ.get("UPLOAD_TEST_RANGES", "20"))
 # A lazily loaded module or a warmed-up pool is no file held in memory.
 ALLOWED_GROWTH = 30_000_000
 
