@@ -40,6 +40,8 @@ class RequestContext:
     client_address: str | None = None
     preview_path: str = "/preview"
     max_page_size: int = 100
+    # Larger pages are told in the log (LIMIT_PAGE_SIZE=measure:…).
+    measured_page_size: int | None = None
     # One of the manifests: reviewed when it was built, so its size is not limited.
     trusted_document: bool = False
     # A query: nothing is lost when it is cut short because its client went away.

@@ -4,6 +4,7 @@ Used by the domain files. Here the arguments of a list are checked and turned in
 `PageRequest`; what a page is and what its cursors hold stands in `resolvers/paging.py`.
 """
 
+import logging
 from collections.abc import Iterable
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -19,6 +20,8 @@ from .selections import selected_fields
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+log = logging.getLogger("mainstem.limits")
 
 First = Annotated[
     int | None,
@@ -156,12 +159,22 @@ def page_request(
     default: int = DEFAULT_PAGE_SIZE,
 ) -> PageRequest:
     """Check a list's arguments. Raises: InvalidInputError."""
-    return PageRequest.checked(
+    context = info.context
+    request = PageRequest.checked(
         wants=selected_fields(info),
         first=first,
         after=after,
         last=last,
         before=before,
         default=default,
-        maximum=info.context.max_page_size,
+        maximum=context.max_page_size,
     )
+    measured = context.measured_page_size
+    if measured is not None and request.size > measured:
+        log.warning(
+            "limit in request %s: a page of %d rows, over %d",
+            context.scope.request_id,
+            request.size,
+            measured,
+        )
+    return request

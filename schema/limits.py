@@ -42,6 +42,11 @@ class Limit:
         """The bound, where it is one."""
         return self.most if self.mode == "enforce" else None
 
+    @property
+    def measured(self) -> int | None:
+        """The bound, where what passes it is only told."""
+        return self.most if self.mode == "measure" else None
+
     def passed_by(self, actual: int) -> bool:
         """True if `actual` is too much and anybody wants to know."""
         return self.mode != "off" and actual > self.most

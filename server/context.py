@@ -59,7 +59,12 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
     budget = resources.cost_budget
     person = _person(session, address)
-    charge = None if budget is None else partial(budget.take, person)
+    charge = (
+        None
+        if budget is None
+        else partial(budget.take, person, request_id=call_scope.request_id)
+    )
+    page_size = settings.protection.limits.document.page_size
     return RequestContext(
         session=session,
         sessions=resources.sessions,
@@ -88,8 +93,8 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         batches=resources.batches,
         uploads=_upload_rules(settings),
         uploads_under_way=resources.uploads_under_way,
-        max_page_size=settings.protection.limits.document.page_size.enforced
-        or UNLIMITED_PAGE,
+        max_page_size=page_size.enforced or UNLIMITED_PAGE,
+        measured_page_size=page_size.measured,
         charge=charge,
     )
 

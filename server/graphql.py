@@ -143,7 +143,7 @@ class GraphQLEndpoint:
         trace = trace_of(scope)
         trace.operation = loggable(request.operation_name)
         try:
-            with self._in_flight.one(self._person_of(scope)):
+            with self._in_flight.one(self._person_of(scope), trace.request_id):
                 result = await self._execute(scope, request, allowed, receive)
         except ClientGoneError:
             trace.error_codes.append("CLIENT_GONE")

@@ -6,7 +6,7 @@ who is not signed in. Refusing at once is what keeps the others' answers quick.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from schema.limits import Limit
@@ -26,10 +26,11 @@ class InFlight:
         self.count = 0
 
     @contextmanager
-    def one(self, person: str) -> Iterator[None]:
+    def one(self, person: str, request_id: str = "") -> Iterator[None]:
         """Room for one operation. Raises: RefusalError 429 or 503."""
-        self._check(self._per_person, self._by_person[person] + 1, _too_many_at_once())
-        self._check(self._in_process, self.count + 1, _busy())
+        of_person = self._by_person[person] + 1
+        _check(self._per_person, of_person, request_id, otherwise=_too_many_at_once)
+        _check(self._in_process, self.count + 1, request_id, otherwise=_busy)
         self.count += 1
         self._by_person[person] += 1
         try:
@@ -40,11 +41,19 @@ class InFlight:
             if not self._by_person[person]:
                 del self._by_person[person]
 
-    def _check(self, limit: Limit, actual: int, refusal: RefusalError) -> None:
-        if limit.passed_by(actual):
-            if limit.enforced is not None:
-                raise refusal
-            log.warning("limit: %d operations in flight, over %d", actual, limit.most)
+
+def _check(
+    limit: Limit, actual: int, request_id: str, *, otherwise: Callable[[], RefusalError]
+) -> None:
+    if limit.passed_by(actual):
+        if limit.enforced is not None:
+            raise otherwise()
+        log.warning(
+            "limit in request %s: %d operations in flight, over %d",
+            request_id,
+            actual,
+            limit.most,
+        )
 
 
 def _too_many_at_once() -> RefusalError:

@@ -47,7 +47,7 @@ class CostBudget:
     enforced: bool = True
     _paused_until: float = 0.0
 
-    async def take(self, person: str, cost: int) -> None:
+    async def take(self, person: str, cost: int, *, request_id: str = "") -> None:
         """Take `cost` out of a person's minute. Raises: RateLimitedError."""
         answer = await self._asked(PREFIX + digest(person), cost)
         if answer is None:
@@ -59,7 +59,12 @@ class CostBudget:
                 retry_after_s=max(left_ms, 0) / 1000,
             )
         if spent > self.per_minute:
-            log.warning("limit: %d spent, over %d a minute", spent, self.per_minute)
+            log.warning(
+                "limit in request %s: %d spent, over %d a minute",
+                request_id,
+                spent,
+                self.per_minute,
+            )
 
     async def _asked(self, key: str, cost: int) -> list[int] | None:
         """What Redis counts; None while it does not answer."""

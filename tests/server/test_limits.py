@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -90,6 +91,32 @@ async def test_the_budget_of_a_person_is_counted_over_all_their_sessions(
         assert 0 < answer["errors"][0]["extensions"]["retryAfterS"] <= 60
         await same.data("{ posts(first: 5) { nodes { id } } }")
         await other.data(five_pages + "}")
+
+
+async def test_what_is_only_measured_runs_and_is_told_under_the_request_id(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = sandbox.environment | {
+        "LIMIT_COST_PER_MINUTE": "measure:5",
+        "LIMIT_PAGE_SIZE": "measure:5",
+        "LIMIT_RESPONSE_BYTES": "measure:500",
+        "LIMIT_UPSTREAM_CALLS": "measure:1",
+        "LIMIT_OPERATIONS_IN_FLIGHT": "measure:1",
+    }
+    query = "{ notes(first: 9) { nodes { id } } posts(first: 9) { nodes { id } } }"
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        with caplog.at_level(logging.WARNING, "mainstem.limits"):
+            data, _ = await asyncio.gather(caller.data(query), caller.data(query))
+    assert [len(data[name]["nodes"]) for name in ("notes", "posts")] == [9, 9]
+    for told in (
+        "spent, over 5 a minute",
+        "2 upstream calls",
+        "an answer of ",
+        "a page of 9 rows, over 5",
+        "2 operations in flight, over 1",
+    ):
+        assert re.search(rf"limit in request [0-9a-f]{{32}}: .*{told}", caplog.text)
 
 
 async def test_without_redis_the_budget_limits_nobody(sandbox: Sandbox) -> None:
