@@ -67,7 +67,7 @@ async def test_a_crowd_is_answered_or_told_the_wait_and_never_refused_upstream(
         assert error["path"] == ["notes"]
         assert error["extensions"]["code"] == "RATE_LIMITED"
         assert error["extensions"]["service"] == "flux"
-        assert 30 < error["extensions"]["retryAfterS"] <= 63
+        assert 0 < error["extensions"]["retryAfterS"] <= 63
 
 
 async def test_a_429_all_the_same_holds_back_both_processes(sandbox: Sandbox) -> None:
