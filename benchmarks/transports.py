@@ -24,7 +24,7 @@ from clients.transports import TRANSPORTS, open_transport
 
 IN_FLIGHT: Final = 16
 CALLS: Final = 160
-MEASURE_S: Final = 6.0
+MEASURE_S: Final = 3.0
 HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Profile": "tenant_0123456",

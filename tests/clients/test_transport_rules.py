@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import contextlib
+import random
 import socket
 import threading
 import time
@@ -19,6 +21,7 @@ from clients_harness import (
     Seen,
     Upstream,
     answer,
+    close,
     hang,
     raw,
     reset,
@@ -319,6 +322,41 @@ async def test_the_room_of_one_origin_s_idle_connections_is_another_s(
     calls = [get(pool, url) for url in (upstream.url, other.url) * 3]
     assert [found.status for found in await asyncio.gather(*calls)] == [200] * 6
     await other.stop()
+
+
+@OURS
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_a_storm_all_the_room_of_a_pool_is_there(
+    upstream: Upstream, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+
+    async def slowly(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(chance.uniform(0, 0.01))
+        return await answer(200, b"x" * 100)(seen, writer)
+
+    kinds = [answer(), slowly, slowly, reset, close, hang, raw(b"HTTP/1.1 2")]
+    upstream.script(*chance.choices(kinds, k=1000))
+    pool = upstream.transport(replace(LIMITS, max_connections=3, read_s=0.1))
+
+    async def call() -> None:
+        calling = asyncio.ensure_future(get(pool, upstream.url, timeout_s=0.3))
+        if chance.random() < 0.3:
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            calling.cancel()
+        with contextlib.suppress(TransportError, asyncio.CancelledError):
+            await calling
+
+    await asyncio.gather(*(call() for _ in range(60)))
+    together = asyncio.Barrier(3)
+
+    async def meet(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        await together.wait()
+        return await answer(200, b"met")(seen, writer)
+
+    upstream.script(meet)
+    calls = [get(pool, upstream.url) for _ in range(3)]
+    assert [found.body for found in await asyncio.gather(*calls)] == [b"met"] * 3
 
 
 @OURS
