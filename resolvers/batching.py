@@ -18,6 +18,10 @@ R = TypeVar("R")
 # What many keys came to: at once when everything is known, else to be awaited.
 Loaded: TypeAlias = list[V | Exception] | Awaitable[list[V | Exception]]
 
+# Rows by their keys, put in order when somebody asks for one: most lists bring rows
+# that nobody asks for by id.
+Brought: TypeAlias = Callable[[], Mapping[K, V]]
+
 # Flux's URL budget holds about 170 ids, Conduit's advice is 100 (conduit.md §12).
 MAX_BATCH: Final = 100
 
@@ -32,9 +36,11 @@ class BatchLoader(ABC, Generic[K, V]):
     for each of its rows (measured: 100 keys, 900 µs against 60).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, brought: "list[Brought[K, V]] | None" = None) -> None:
+        """`brought`: what comes by another way; whoever has such rows appends to it."""
         # Rows that were found here, or came by another way.
         self.known: dict[K, V] = {}
+        self._brought = [] if brought is None else brought
         self._failed: dict[K, Exception] = {}
         self._on_the_way: dict[K, asyncio.Future[None]] = {}
         self._collecting: DataLoader[tuple[K, ...], None] | None = None
@@ -52,6 +58,8 @@ class BatchLoader(ABC, Generic[K, V]):
 
         The call is put on its way at once, not when the answer is awaited.
         """
+        while self._brought:
+            self.prime_all(self._brought.pop()())
         known = self.known
         try:
             return [None if key is None else known[key] for key in keys]
@@ -140,21 +148,45 @@ class BatchLoader(ABC, Generic[K, V]):
 
 
 class OnceLoader(ABC, Generic[K, V]):
-    """One call for each distinct key, kept for the request; nothing is collected."""
+    """One call for each distinct key, kept for the request; nothing is collected.
+
+    Who asks first makes the call, in its own task: a task for it would cost as much as
+    all else here. The others wait for its answer.
+    """
 
     def __init__(self) -> None:
-        self._loading: dict[K, asyncio.Task[V]] = {}
+        self._loading: dict[K, asyncio.Future[V]] = {}
 
     @abstractmethod
     async def load_one(self, key: K) -> V:
         """The value of `key`."""
 
-    def load(self, key: K) -> "asyncio.Future[V]":
-        """The value of `key`; shielded as in `BatchLoader`. A failure is not kept."""
-        task = self._loading.get(key)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._loading[key] = asyncio.create_task(self.load_one(key))
-        return shielded(task)
+    async def load(self, key: K) -> V:
+        """The value of `key`. A failure is not kept."""
+        loading = self._loading.get(key)
+        if loading is None:
+            return await self._load_first(key)
+        try:
+            return await shielded(loading)
+        except _GivenUpError:  # by whoever was first, and is not waited for any more
+            return await self.load(key)
+
+    async def _load_first(self, key: K) -> V:
+        loading = self._loading[key] = asyncio.get_running_loop().create_future()
+        try:
+            value = await self.load_one(key)
+        except BaseException as failure:
+            del self._loading[key]
+            told = failure if isinstance(failure, Exception) else _GivenUpError()
+            loading.set_exception(told)
+            loading.exception()  # nobody may be waiting
+            raise
+        loading.set_result(value)
+        return value
+
+
+class _GivenUpError(Exception):
+    """The first of those who asked was cancelled."""
 
 
 def shielded(inner: "asyncio.Future[R]") -> "asyncio.Future[R]":

@@ -115,7 +115,7 @@ async def _read_notes(context: RequestContext, ids: Sequence[str]) -> list[FluxN
     """One call; one more for all of their posts, if the events show any."""
     columns = context.selection.note_columns | {"post_id"}
     rows = await context.flux.notes.by_ids(ids, columns=columns)
-    context.loaders.notes.prime_all({row.id: row for row in rows})
+    context.loaders.bring_notes(rows)
     if "post" in context.selection.fields("Note"):
         # Each event runs by itself: asked there, every post would be a call.
         await settled(context.loaders.posts.load_all([row.post_id for row in rows]))
@@ -129,5 +129,5 @@ async def _read_posts(
     rows = await context.conduit.posts.by_ids(
         ids, populate=context.selection.post_relations
     )
-    context.loaders.prime_posts(rows)
+    context.loaders.bring_posts(rows)
     return {row.id: row for row in rows}

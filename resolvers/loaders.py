@@ -6,7 +6,7 @@ the upstream has no such call; then its calls run side by side.
 """
 
 import asyncio
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,16 @@ from clients.flux.records import FluxNote, NoteConditions
 from clients.ids import is_uuid
 from clients.keyset import Keyset
 
-from .batching import BatchLoader, K, OnceLoader, V, align_many, align_one, each
+from .batching import (
+    BatchLoader,
+    Brought,
+    K,
+    OnceLoader,
+    V,
+    align_many,
+    align_one,
+    each,
+)
 from .file_pages import read_file_page
 from .note_pages import NoteList, read_note_page
 from .paging import Page, PageRequest
@@ -38,8 +47,13 @@ FILES_AT_ONCE: Final = 4
 class ContextLoader(BatchLoader[K, V]):
     """A loader that calls through the request's clients."""
 
-    def __init__(self, context: "RequestContext") -> None:
-        super().__init__()
+    def __init__(
+        self,
+        context: "RequestContext",
+        *,
+        brought: "list[Brought[K, V]] | None" = None,
+    ) -> None:
+        super().__init__(brought)
         self.context = context
 
 
@@ -97,8 +111,14 @@ class PostByIdLoader(ByIdLoader[ConduitPost | None]):
 
     operation = "posts by ids"
 
-    def __init__(self, context: "RequestContext", *, scope: str | None = None) -> None:
-        super().__init__(context)
+    def __init__(
+        self,
+        context: "RequestContext",
+        *,
+        brought: "list[Brought[str, ConduitPost | None]] | None" = None,
+        scope: str | None = None,
+    ) -> None:
+        super().__init__(context, brought=brought)
         self._scope = scope
 
     def columns(self) -> Hashable:
@@ -106,7 +126,7 @@ class PostByIdLoader(ByIdLoader[ConduitPost | None]):
 
     def keep(self, values: Iterable[ConduitPost | None]) -> None:
         rows = [row for row in values if row is not None]
-        self.context.loaders.prime_relations(rows)
+        self.context.loaders.bring_relations(rows)
 
     async def load_batch(self, keys: list[str]) -> list[ConduitPost | None]:
         rows = await self.context.conduit.posts.by_ids(
@@ -182,7 +202,7 @@ class NotesByPostIdLoader(ContextLoader[str, list[FluxNote]]):
             columns=self.context.selection.note_columns | {"post_id"},
         )
         for rows in notes.values():
-            self.context.loaders.notes.prime_all({row.id: row for row in rows})
+            self.context.loaders.bring_notes(rows)
         return align_many(keys, notes)
 
 
@@ -218,9 +238,9 @@ class NotePageByListLoader(ContextOnceLoader[NoteList, Page[FluxNote]]):
             self.context.flux,
             key,
             columns=self.context.selection.note_columns,
-            count=loaders.note_counts.load,
+            count=loaders.count_notes,
         )
-        loaders.notes.prime_all({row.id: row for row in page.items})
+        loaders.bring_notes(page.items)
         return page
 
 
@@ -233,9 +253,9 @@ class PostPageByListLoader(ContextOnceLoader[PostList, Page[ConduitPost]]):
             self.context.conduit,
             key,
             populate=self.context.post_relations,
-            count=loaders.post_counts.load,
+            count=loaders.count_posts,
         )
-        loaders.prime_posts(page.items)
+        loaders.bring_posts(page.items)
         return page
 
 
@@ -258,7 +278,7 @@ class FilePageByRequestLoader(ContextOnceLoader[PageRequest, Page[ConduitFile]])
             # The list is a custom endpoint: past storage's rules it shows all files.
             raise PermissionDeniedError("no list of files with storage authorization")
         page = await read_file_page(self.context.conduit, key, count=self._count)
-        self.context.loaders.files.prime_all({row.id: row for row in page.items})
+        self.context.loaders.bring_files(page.items)
         return page
 
     async def _count(self) -> int:
@@ -274,18 +294,22 @@ class Loaders:
         self._context = context
         self._notes_by_post: dict[tuple[int, Keyset | None], NotesByPostIdLoader] = {}
         self._posts_in: dict[str, PostByIdLoader] = {}
+        self._notes_brought: list[Brought[str, FluxNote | None]] = []
+        self._posts_brought: list[Brought[str, ConduitPost | None]] = []
+        self._files_brought: list[Brought[str, ConduitFile | None]] = []
+        self._users_brought: list[Brought[str, ConduitUser | None]] = []
 
     @cached_property
     def notes(self) -> NoteByIdLoader:
-        return NoteByIdLoader(self._context)
+        return NoteByIdLoader(self._context, brought=self._notes_brought)
 
     @cached_property
     def posts(self) -> PostByIdLoader:
-        return PostByIdLoader(self._context)
+        return PostByIdLoader(self._context, brought=self._posts_brought)
 
     @cached_property
     def files(self) -> FileByIdLoader:
-        return FileByIdLoader(self._context)
+        return FileByIdLoader(self._context, brought=self._files_brought)
 
     @cached_property
     def file_data(self) -> FileDataByIdLoader:
@@ -293,7 +317,7 @@ class Loaders:
 
     @cached_property
     def users(self) -> UserByIdLoader:
-        return UserByIdLoader(self._context)
+        return UserByIdLoader(self._context, brought=self._users_brought)
 
     @cached_property
     def viewers(self) -> ViewerByUserIdLoader:
@@ -343,25 +367,34 @@ class Loaders:
             )
         return loader
 
-    def prime_posts(self, posts: Iterable[ConduitPost]) -> None:
-        """Keep posts that a list brought, with what came along with them."""
-        rows = list(posts)
-        self.posts.prime_all({row.id: row for row in rows})
-        self.prime_relations(rows)
+    def count_notes(self, conditions: NoteConditions) -> Awaitable[int]:
+        """One call per distinct set of conditions."""
+        return self.note_counts.load(conditions)
 
-    def prime_relations(self, posts: Sequence[ConduitPost]) -> None:
+    def count_posts(self, conditions: PostConditions) -> Awaitable[int]:
+        """The same of posts."""
+        return self.post_counts.load(conditions)
+
+    def bring_notes(self, notes: Sequence[FluxNote]) -> None:
+        """Keep notes that a list brought."""
+        self._notes_brought.append(lambda: {note.id: note for note in notes})
+
+    def bring_files(self, files: Sequence[ConduitFile]) -> None:
+        """Keep files that a list brought."""
+        self._files_brought.append(lambda: {file.id: file for file in files})
+
+    def bring_posts(self, posts: Sequence[ConduitPost]) -> None:
+        """Keep posts that a list brought, with what came along with them."""
+        self._posts_brought.append(lambda: {post.id: post for post in posts})
+        self.bring_relations(posts)
+
+    def bring_relations(self, posts: Sequence[ConduitPost]) -> None:
         """Keep the authors and covers that were sent along with posts."""
-        authors = {
-            ref.id: ref
-            for ref in [post.author_ref for post in posts]
-            if isinstance(ref, ConduitUser)
-        }
-        covers = {
-            ref.id: ref
-            for ref in [post.cover_ref for post in posts]
-            if isinstance(ref, ConduitFile)
-        }
-        if authors:
-            self.users.prime_all(authors)
-        if covers:
-            self.files.prime_all(covers)
+        self._users_brought.append(
+            lambda: {post.author.id: post.author for post in posts if post.author}
+        )
+        self._files_brought.append(
+            lambda: {
+                post.cover_file.id: post.cover_file for post in posts if post.cover_file
+            }
+        )

@@ -44,7 +44,7 @@ from .users import SessionMutation, User, Viewer, ViewerQuery
 EngineName = Literal["compiled", "reference"]
 
 DEFAULT_LIMITS = Limits()
-ANY_OPERATION = frozenset({OperationType.QUERY, OperationType.MUTATION})
+ANY_OPERATION = (OperationType.QUERY, OperationType.MUTATION)
 
 
 @strawberry.type(description="What can be read.")
@@ -130,7 +130,7 @@ class Graph(strawberry.Schema):
         if not query:
             raise MissingQueryError
         prepared = self.documents.prepare(self._schema, query, context)
-        kind = OperationType(prepared.type_of(name).value)
+        kind = prepared.type_of(name)
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
         return prepared

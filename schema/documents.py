@@ -26,6 +26,7 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError
+from strawberry.types.graphql import OperationType as StrawberryOperationType
 
 from resolvers.context import RequestContext
 from resolvers.selection import Selection
@@ -54,10 +55,10 @@ class Prepared:
     document: DocumentNode
     mistakes: tuple[GraphQLError, ...]
     operations: Mapping[str | None, "Operation"]
-    types: Mapping[str | None, OperationType]
+    types: Mapping[str | None, StrawberryOperationType]
     passed: tuple[str, ...] = ()
 
-    def type_of(self, name: str | None) -> OperationType:
+    def type_of(self, name: str | None) -> StrawberryOperationType:
         """Of the operation of that name, or the first. Known of invalid ones too.
 
         Raises: CannotGetOperationTypeError.
@@ -140,7 +141,9 @@ def _prepare(
     passed += check_size(document, limits)
     mistakes = _without_repetitions(examine(schema, document))
     types = {
-        node.name.value if node.name else None: node.operation
+        node.name.value if node.name else None: StrawberryOperationType(
+            node.operation.value
+        )
         for node in reversed(document.definitions)
         if isinstance(node, OperationDefinitionNode)
     }

@@ -16,9 +16,6 @@ from resolvers.batching import Loaded
 from .costs import Cost
 
 R = TypeVar("R")
-T = TypeVar("T")
-R_contra = TypeVar("R_contra", contravariant=True)
-T_co = TypeVar("T_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])  # any signature: a field's arguments
 
 
@@ -53,33 +50,44 @@ def column(
     return attribute(path, convert=convert, description=description)
 
 
-class OverRecord(Protocol[R_contra, T_co]):
-    """A type of the graph that reads a record: `Post`, `Note` …"""
+class OverRecord(Protocol[R]):
+    """A type of the graph that reads a record, and holds nothing else: `Post` …"""
 
-    def __call__(self, *, record: R_contra) -> T_co: ...
+    record: R
 
 
-def each_as(found: Loaded[R | None], kind: OverRecord[R, T]) -> Answers[T | None]:
+Shown = TypeVar("Shown", bound=OverRecord[Any])
+
+
+def over(kind: type[Shown], records: Iterable[object]) -> list[Shown]:
+    """An object over each record; what is no record (None, an exception) stays.
+
+    Without the constructor, which sets the same one attribute by a call with a keyword:
+    every row of every answer passes here (measured: 20 rows in 12 µs against 40).
+    """
+    new = object.__new__
+    made: list[Any] = []
+    for record in records:
+        if record is not None and not isinstance(record, Exception):
+            one = new(kind)
+            one.record = record
+            made.append(one)
+        else:
+            made.append(record)
+    return made
+
+
+def each_as(found: Loaded[R | None], kind: type[Shown]) -> Answers[Shown | None]:
     """The objects of what was loaded; what failed or is not there stays as it is."""
     if isinstance(found, list):
-        return _made(found, kind)
+        return cast("list[Shown | None]", over(kind, found))
     return _made_later(found, kind)
 
 
-def _made(
-    found: Iterable[R | Exception | None], kind: OverRecord[R, T]
-) -> list[T | None]:
-    made = [
-        one if one is None or isinstance(one, Exception) else kind(record=one)
-        for one in found
-    ]
-    return cast("list[T | None]", made)
-
-
 async def _made_later(
-    found: Awaitable[list[R | Exception | None]], kind: OverRecord[R, T]
-) -> list[T | None]:
-    return _made(await found, kind)
+    found: Awaitable[list[R | Exception | None]], kind: type[Shown]
+) -> list[Shown | None]:
+    return cast("list[Shown | None]", over(kind, await found))
 
 
 def mutation(description: str) -> Callable[[F], F]:

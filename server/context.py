@@ -14,7 +14,6 @@ from clients.conduit.client import ConduitClient
 from clients.flux.client import FluxClient
 from clients.http import CallScope
 from resolvers.context import RequestContext
-from resolvers.upload_rules import UploadRules
 from session.auth import ConduitAuth, FluxAuth
 from session.login_limits import network
 from session.session import Session
@@ -22,8 +21,6 @@ from session.session import Session
 from .cookies import session_of
 from .head import head_of
 from .resources import Resources
-from .settings import Settings
-from .storage_address import admit
 from .trace import trace_of
 
 USER_AGENT_LIMIT = 256
@@ -91,20 +88,11 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         client_address=address,
         changes=resources.changes,
         batches=resources.batches,
-        uploads=_upload_rules(settings),
+        uploads=resources.upload_rules,
         uploads_under_way=resources.uploads_under_way,
         max_page_size=page_size.enforced or UNLIMITED_PAGE,
         measured_page_size=page_size.measured,
         charge=charge,
-    )
-
-
-def _upload_rules(settings: Settings) -> UploadRules:
-    return UploadRules(
-        max_bytes=settings.uploads.max_bytes,
-        allowed_types=settings.uploads.allowed_types,
-        denied_types=settings.uploads.denied_types,
-        admit=partial(admit, settings=settings.storage),
     )
 
 

@@ -40,8 +40,9 @@ from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
-READ_ONLY: Final = frozenset({OperationType.QUERY})
-ANY_OPERATION: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
+# Tuples: their members are compared by identity, an enum's hash is a call.
+READ_ONLY: Final = (OperationType.QUERY,)
+ANY_OPERATION: Final = (OperationType.QUERY, OperationType.MUTATION)
 _CONTENT_TYPES: Final = {
     each: f"{each}; charset=utf-8".encode() for each in (JSON, GRAPHQL_RESPONSE)
 }
@@ -82,6 +83,12 @@ class GraphQLEndpoint:
         self._status_profile = status_profile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._serve(scope, receive, send)
+        except ClientGoneError:
+            trace_of(scope).error_codes.append("CLIENT_GONE")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = head_of(scope)
         method = scope["method"]
         if method not in ("GET", "HEAD", "POST"):
@@ -135,19 +142,15 @@ class GraphQLEndpoint:
         send: Send,
         request: GraphQLRequest,
         media_type: str,
-        allowed: frozenset[OperationType],
+        allowed: tuple[OperationType, ...],
         *,
         receive: Receive | None = None,
     ) -> None:
         """Without `receive` nobody listens whether the client is still there."""
         trace = trace_of(scope)
         trace.operation = loggable(request.operation_name)
-        try:
-            with self._in_flight.one(self._person_of(scope), trace.request_id):
-                result = await self._execute(scope, request, allowed, receive)
-        except ClientGoneError:
-            trace.error_codes.append("CLIENT_GONE")
-            return
+        with self._in_flight.one(self._person_of(scope), trace.request_id):
+            result = await self._execute(scope, request, allowed, receive)
         self._tell_calls(len(trace.calls), trace.request_id)
         payload = payload_of(result)
         codes = codes_of(payload)
@@ -187,7 +190,7 @@ class GraphQLEndpoint:
         self,
         scope: Scope,
         request: GraphQLRequest,
-        allowed: frozenset[OperationType],
+        allowed: tuple[OperationType, ...],
         receive: Receive | None,
     ) -> ExecutionResult:
         request = resources_of(scope).documents.resolve(request)
@@ -220,26 +223,45 @@ class GraphQLEndpoint:
 
 async def read_body(receive: Receive, timeout_s: float) -> bytes:
     """The whole body; the guard bounds its size. Raises: RefusalError 408."""
+    loop, reading = asyncio.get_running_loop(), asyncio.current_task()
+    too_slow = False
+
+    def end() -> None:
+        nonlocal too_slow
+        too_slow = True
+        if reading is not None:
+            reading.cancel()
+
+    # As asyncio.timeout does, which takes longer than all of this (16 µs against 1):
+    # nearly every body is here before the first question.
+    timer = loop.call_later(timeout_s, end)
     try:
-        async with asyncio.timeout(timeout_s):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if not message.get("more_body"):
-                return body
-            pieces = [body]
-            while message.get("more_body"):
-                message = await receive()
-                pieces.append(message.get("body", b""))
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            return b"".join(pieces)
-    except TimeoutError:
+        return await _whole_body(receive)
+    except asyncio.CancelledError:
+        if not too_slow or reading is None or reading.uncancel():
+            raise
         raise RefusalError(
             408,
             RefusalCode.REQUEST_TIMEOUT,
             "The body did not arrive in time.",
             headers={"connection": "close"},
         ) from None
+    finally:
+        timer.cancel()
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        pieces = [body]
+        while message.get("more_body"):
+            message = await receive()
+            pieces.append(message.get("body", b""))
+        body = b"".join(pieces)
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return body
 
 
 def payload_of(result: ExecutionResult) -> dict[str, object]:

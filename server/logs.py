@@ -5,6 +5,7 @@ are for what others put into their messages (an upstream's text, a library's rep
 """
 
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -26,11 +27,14 @@ _SIGNS = ("fe26.2*", "eyj", "bearer", "sig", "://")
 
 
 class JSONFormatter(logging.Formatter):
+    """A record as one line of JSON; times are UTC, in milliseconds."""
+
+    _second = -1
+    _text = ""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(
-                timespec="milliseconds"
-            ),
+            "time": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -42,6 +46,30 @@ class JSONFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         return blot(orjson.dumps(line, default=str).decode())
 
+    def _time(self, created: float) -> str:
+        """Most lines are of the same second as the line before."""
+        second = int(created)
+        if second != self._second:
+            text = datetime.fromtimestamp(second, UTC).isoformat()
+            self._second, self._text = second, text.removesuffix("+00:00")
+        return f"{self._text}.{int((created - second) * 1000):03}+00:00"
+
+
+class LineHandler(logging.Handler):
+    """Writes a line with one system call, as soon as it is there."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n".encode()
+            while line:  # a full pipe takes what it has room for
+                line = line[os.write(self._descriptor, line) :]
+        except Exception:
+            self.handleError(record)
+
 
 def blot(text: str) -> str:
     """The text without what looks like a token, a seal or a signature."""
@@ -52,7 +80,7 @@ def blot(text: str) -> str:
 
 
 def configure_logging(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.fileno())
     handler.setFormatter(JSONFormatter())
     # What a record knows of threads, processes and its caller costs more than the line,
     # which shows none of it.

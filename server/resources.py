@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from clients.budget import Budget, Rate
@@ -27,6 +28,7 @@ from clients.transport_pinned import AddressPolicy, open_pinned
 from resolvers.change_feed import ChangeFeed
 from resolvers.shared_batches import SharedBatches
 from resolvers.under_way import UnderWay
+from resolvers.upload_rules import UploadRules
 from session.accounts import SessionService
 from session.broadcast import redis_broadcast
 from session.budgets import CostBudget
@@ -43,6 +45,7 @@ from .health import Readiness
 from .live_slots import SessionSlots
 from .probes import probes
 from .settings import Settings
+from .storage_address import admit
 from .trusted_documents import Documents
 
 # How long an upload that is given up at the end may take to clean up.
@@ -69,6 +72,7 @@ class Resources:
     watch: SessionWatch
     slots: SessionSlots
     uploads_under_way: UnderWay
+    upload_rules: UploadRules
     # Set when the server begins to stop; streams that would not end by themselves end.
     stopping: asyncio.Event
     # Set before that: readiness fails, so that nobody new is sent here.
@@ -132,6 +136,7 @@ async def open_resources(
             watch=watch,
             slots=SessionSlots(settings.live.per_session),
             uploads_under_way=uploads,
+            upload_rules=_upload_rules(settings),
             stopping=asyncio.Event(),
             leaving=leaving,
         )
@@ -190,6 +195,15 @@ def _upstreams(
             ),
             limits,
         ),
+    )
+
+
+def _upload_rules(settings: Settings) -> UploadRules:
+    return UploadRules(
+        max_bytes=settings.uploads.max_bytes,
+        allowed_types=settings.uploads.allowed_types,
+        denied_types=settings.uploads.denied_types,
+        admit=partial(admit, settings=settings.storage),
     )
 
 

@@ -1,6 +1,7 @@
 """The loaders: what is shared stays alive, what is one's own fails alone."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -158,12 +159,31 @@ async def test_a_failed_call_is_made_again_when_it_is_asked_for_again():
 
 async def test_a_cancelled_waiter_does_not_end_the_call_of_others():
     loader = Page()
-    impatient = asyncio.ensure_future(loader.load(1))
     patient = asyncio.ensure_future(loader.load(1))
+    impatient = asyncio.ensure_future(loader.load(1))
     await asyncio.sleep(0.005)
     impatient.cancel()
     assert await patient == 2
     assert loader.calls == [1]
+
+
+async def test_when_the_first_goes_away_another_makes_the_call_for_the_rest():
+    loader = Page()
+    first, second, third = [asyncio.ensure_future(loader.load(1)) for _ in range(3)]
+    await asyncio.sleep(0.005)
+    first.cancel()
+    assert await asyncio.gather(second, third) == [2, 2]
+    assert first.cancelled()
+    assert loader.calls == [1, 1]
+
+
+async def test_a_failed_call_that_one_waits_for_makes_no_noise(caplog):
+    loader = Page()
+    loader.failure = ConnectionError("down")
+    with pytest.raises(ConnectionError):
+        await loader.load(1)
+    gc.collect()
+    assert caplog.records == []
 
 
 async def test_each_passes_a_cancellation_on():
