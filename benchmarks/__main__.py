@@ -115,12 +115,15 @@ def _price_session(outcome: Outcome) -> None:
         return
     print(
         f"{price.total_us:,.0f} µs: {price.unseal_us:,.0f} to unseal the cookie,"
-        f" {price.vault_us:,.0f} for one round trip to the vault;"
-        f" {price.cpu_us:,.0f} µs of it CPU\n",
+        f" {price.vault_us:,.0f} for both tokens by one round trip to the vault\n"
+        f"CPU: {price.unseal_cpu_us:,.0f} + {price.vault_cpu_us:,.0f} µs; with"
+        f" {session_cost.AT_ONCE} requests in flight {price.unseal_cpu_us:,.0f} +"
+        f" {price.busy_vault_cpu_us:,.0f} µs\n",
         flush=True,
     )
     outcome.figures["session_us"] = round(price.total_us, 1)
     outcome.figures["session_cpu_us"] = round(price.cpu_us, 1)
+    outcome.figures["session_busy_cpu_us"] = round(price.busy_cpu_us, 1)
 
 
 def _compare_cost(options: argparse.Namespace, outcome: Outcome) -> None:

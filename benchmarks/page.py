@@ -41,9 +41,11 @@ def results_text(saved: Mapping[str, Any] | None) -> str:
     parts += [f"Note: {note}." for note in saved.get("notes", [])]
     parts += [_sweep(sweep) for sweep in saved.get("sweeps", [])]
     if "session_us" in saved:
+        busy = saved.get("session_busy_cpu_us")
         parts.append(
             f"A session costs a request {saved['session_us']:,.0f} µs, of which"
-            f" {saved['session_cpu_us']:,.0f} are CPU."
+            f" {saved['session_cpu_us']:,.0f} are CPU"
+            + (f" ({busy:,.0f} in a busy server)." if busy else ".")
         )
     if peers := saved.get("peer_packages"):
         named = ", ".join(f"{name} {version}" for name, version in peers.items())

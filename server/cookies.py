@@ -32,9 +32,14 @@ class LateSession:
                 value = self._head.get("authorization").partition(" ")[2].strip()
                 self._session = self._cookie.read_bearer(value)
             else:
-                cookies = cookie_parser("; ".join(self._head.all("cookie")))
-                self._session = self._cookie.read(cookies)
+                self._session = self._cookie.read(self._own_cookies())
         return self._session
+
+    def _own_cookies(self) -> dict[str, str]:
+        """The session's cookies; those of others are not even unquoted."""
+        name = self._cookie.name
+        sent = ";".join(self._head.all("cookie")).split(";")
+        return cookie_parser(";".join([one for one in sent if name in one]))
 
     def finish(self, headers: RawHeaders) -> None:
         """One for each header; none when the session was not asked for or changed."""

@@ -40,7 +40,10 @@ Where to look, from outside to inside:
 `policy`, `records`    how long sessions live; what lies in the vault
 `vault`                the store's protocol; `redis_vault` (`redis_scripts`,
                        `redis_connection`) and `memory` are its implementations
+`redis_reader`         all requests' reads over one connection (`shared_read`,
+                       `outage`)
 `encryption`           a record as it lies there, in the clear or encrypted
+                       (`json_text`)
 `recent_entries`       index entries that need not be read again
 `claims`               writes that a client may repeat (idempotency keys)
 `budgets`              what a person may ask for in a minute (LIMIT_COST_PER_MINUTE)

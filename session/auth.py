@@ -5,7 +5,7 @@ Made by `server/context.py` for every request and handed to the two clients; cal
 (`replacement`). The vault is read once per request, by whichever call is first.
 """
 
-import asyncio
+from collections.abc import Awaitable
 from typing import NoReturn
 
 from clients.errors import NotAuthenticatedError
@@ -15,7 +15,6 @@ from .flux_tokens import FluxTokens
 from .records import VaultRecord
 from .renewal import TokenKeeper
 from .session import Session, SessionRef
-from .tasks import watch
 
 
 class ConduitAuth:
@@ -26,7 +25,7 @@ class ConduitAuth:
         self._session = session
         self._scope = scope
         self._ref: SessionRef | None = None
-        self._reading: asyncio.Task[VaultRecord] | None = None
+        self._reading: Awaitable[VaultRecord] | None = None
         self._record: VaultRecord | None = None
 
     @property
@@ -45,12 +44,9 @@ class ConduitAuth:
         if self._record is not None:
             return self._record
         if self._reading is None:
-            self._reading = self._keeper.tasks.start(self._keeper.resolve(ref))
-        reading = self._reading
+            self._reading = self._keeper.reading(ref, self._scope)
         try:
-            record = await watch(
-                reading, deadline=self._scope.deadline, what="vault read"
-            )
+            record = await self._reading
         except NotAuthenticatedError:
             self._close(ref)
         return self._remember(ref, record)

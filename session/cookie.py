@@ -58,15 +58,15 @@ class SessionCookie:
     def __init__(
         self, settings: CookieSettings, *, clock: Callable[[], float] = time.time
     ) -> None:
+        self.name = settings.name
         self._settings = settings
         self._clock = clock
+        self._pieces = [f"{settings.name}.{n}" for n in range(MAX_CHUNKS)]
 
     def read(self, cookies: Mapping[str, str]) -> Session:
         """The session in the request's cookies; anonymous if none or refused."""
-        name = self._settings.name
-        pieces = [f"{name}.{n}" for n in range(MAX_CHUNKS)]
-        shown = tuple(key for key in (name, *pieces) if key in cookies)
-        value = cookies.get(name) or self._joined(cookies, pieces)
+        shown = tuple([key for key in (self.name, *self._pieces) if key in cookies])
+        value = cookies.get(self.name) or self._joined(cookies)
         return self._open(value, "cookie", shown)
 
     def read_bearer(self, value: str) -> Session:
@@ -102,10 +102,9 @@ class SessionCookie:
             raise ValueError("an anonymous session cannot be sealed")
         return self._seal({**self._payload(session.ref), USE: "bearer"})
 
-    @staticmethod
-    def _joined(cookies: Mapping[str, str], pieces: list[str]) -> str:
+    def _joined(self, cookies: Mapping[str, str]) -> str:
         values: list[str] = []
-        for key in pieces:
+        for key in self._pieces:
             if key not in cookies:
                 break
             values.append(cookies[key])
@@ -114,10 +113,9 @@ class SessionCookie:
     def _open(self, value: str, source: Transport, shown: tuple[str, ...]) -> Session:
         if not value:
             return Session(source=source, shown_cookies=shown)
+        now_ms = self._now_ms()
         try:
-            unsealed = unseal(
-                value, passwords=self._settings.passwords, now_ms=self._now_ms()
-            )
+            unsealed = unseal(value, passwords=self._settings.passwords, now_ms=now_ms)
             ref = _ref_for(source, unsealed.payload)
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.
@@ -133,16 +131,16 @@ class SessionCookie:
             source=source,
             extra=extra,
             shown_cookies=shown,
-            changed=ref is not None and self._needs_reseal(unsealed),
+            changed=ref is not None and self._needs_reseal(unsealed, now_ms),
         )
 
-    def _needs_reseal(self, unsealed: Unsealed) -> bool:
+    def _needs_reseal(self, unsealed: Unsealed, now_ms: int) -> bool:
         """Sealed with an old password, or less than half of its time is left."""
         if unsealed.old_password:
             return True
         if unsealed.expires_at_ms is None:
             return False
-        left_ms = unsealed.expires_at_ms - self._now_ms()
+        left_ms = unsealed.expires_at_ms - now_ms
         return left_ms * 2 < self._settings.ttl_s * 1000
 
     def _seal(self, payload: Mapping[str, object]) -> str:

@@ -23,11 +23,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from clients.conduit.records import TokenPair
 
+from .json_text import from_json
 from .records import ACCESS, REFRESH, AccessClaims, VaultRecord
 
 EncryptionMode = Literal["off", "read-both", "required"]
 
 FORMAT: Final = "ms1"
+_MARK: Final = f"{FORMAT}.".encode()
 VAULT_KEY: Final = "vaultKey"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -110,11 +112,11 @@ class RecordCodec:
         if len(stored) > MAX_STORED_BYTES:
             raise _RefusedError("too long")
         plain = stored
-        if stored.startswith(f"{FORMAT}.".encode()):
+        if stored.startswith(_MARK):
             plain = self._decrypt(vault_key, stored)
         elif self._mode == "required":
             raise _RefusedError("not encrypted")
-        value = _from_json(plain)
+        value = _members(plain)
         access, refresh = value.pop(ACCESS, None), value.pop(REFRESH, None)
         if not isinstance(access, str) or not isinstance(refresh, str):
             raise _RefusedError("no tokens")
@@ -137,9 +139,10 @@ class RecordCodec:
     def _decrypt(self, vault_key: str, stored: bytes) -> bytes:
         try:
             name, body = stored.decode("ascii").split(".")[1:]
-            raw = base64.b64decode(body, altchars=b"-_", validate=True)
+            raw = base64.urlsafe_b64decode(body)
         except ValueError:
             raise _RefusedError("malformed") from None
+        # Also whatever the decoder has passed over.
         if base64.urlsafe_b64encode(raw).decode() != body:
             raise _RefusedError("malformed")
         cipher = self._ciphers.get(name)
@@ -162,9 +165,9 @@ def _to_json(value: Mapping[str, object]) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _from_json(plain: bytes) -> dict[str, object]:
+def _members(plain: bytes) -> dict[str, object]:
     try:
-        value = json.loads(plain)
+        value = from_json(plain)
     except (ValueError, RecursionError):
         raise _RefusedError("not JSON") from None
     if not isinstance(value, dict):

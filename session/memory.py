@@ -14,6 +14,7 @@ from .claims import Claim
 from .encryption import RecordCodec, VaultEncryption
 from .records import SessionEntry, VaultRecord
 from .session import SessionRef
+from .shared_read import SharedRead
 
 T = TypeVar("T")
 
@@ -71,6 +72,17 @@ class MemoryVault:
     async def read(self, vault_keys: Iterable[str]) -> dict[str, VaultRecord]:
         found = {key: self._record(key) for key in vault_keys}
         return {key: record for key, record in found.items() if record is not None}
+
+    def begin_read(
+        self,
+        vault_key: str,
+        *,
+        convert: Callable[[VaultRecord | None], T],
+        deadline: float,
+    ) -> SharedRead[T]:
+        read = SharedRead(convert)
+        read.settle(self._record(vault_key))
+        return read
 
     async def create(self, vault_key: str, pair: TokenPair) -> None:
         stored = self._codec.encode(vault_key, pair, {}).stored

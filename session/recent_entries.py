@@ -22,7 +22,10 @@ class RecentEntries:
     def recall(self, ref: SessionRef, now: float) -> SessionEntry | None:
         """None if it has not been read, or not lately."""
         entry, until = self._known.get(ref, (None, 0.0))
-        return entry if now < until else None
+        if entry is None or now >= until:
+            return None
+        self._known.move_to_end(ref)
+        return entry
 
     def remember(self, ref: SessionRef, entry: SessionEntry, now: float) -> None:
         """Keep what was read for a while; what is known already keeps its end."""

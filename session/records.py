@@ -5,22 +5,24 @@ device in the index of a person. Made by `session/vault.py`, used all over `sess
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import msgspec
+
 from clients.conduit.records import TokenPair
+
+from .json_text import from_json
 
 # Members of the guide's record; everything else belongs to another application.
 ACCESS, REFRESH = "accessToken", "refreshToken"
 USER_AGENT_LIMIT: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class AccessClaims:
+class AccessClaims(msgspec.Struct, frozen=True, gc=False):
     """The claims of an access token, read without checking its signature.
 
     Conduit checks it; we only need to know whose it is and when to renew
@@ -37,8 +39,8 @@ class AccessClaims:
         try:
             payload = access_token.split(".")[1]
             raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-            claims = json.loads(raw)
-        except (IndexError, ValueError, binascii.Error, RecursionError):
+            claims = from_json(raw)
+        except (IndexError, ValueError, RecursionError):
             return cls()
         if not isinstance(claims, dict):
             return cls()
@@ -49,14 +51,16 @@ class AccessClaims:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VaultRecord:
+class VaultRecord(msgspec.Struct, frozen=True, gc=False):
     """One session's tokens. `stored` is the exact value in Redis, to compare with."""
 
     pair: TokenPair
-    stored: bytes = field(repr=False)
-    other: Mapping[str, object] = field(default_factory=dict, repr=False)
+    stored: bytes
+    other: Mapping[str, object] = {}
     claims: AccessClaims = AccessClaims()
+
+    def __repr__(self) -> str:
+        return f"VaultRecord(pair={self.pair!r}, claims={self.claims!r})"
 
     @property
     def flux_token(self) -> str | None:
@@ -112,8 +116,8 @@ class SessionEntry:
     def from_json(cls, raw: bytes | str) -> "SessionEntry | None":
         """None for what is not an entry; it is then made anew."""
         try:
-            value = json.loads(raw)
-        except ValueError:
+            value = from_json(raw)
+        except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
             return None

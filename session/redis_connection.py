@@ -89,6 +89,12 @@ def connect(settings: RedisSettings) -> RedisCommands:
     return cast(RedisCommands, Redis.from_pool(pool))
 
 
+def single_server(client: RedisCommands) -> BlockingConnectionPool | None:
+    """The pool of a client of one server; None for Sentinel and Cluster."""
+    pool = getattr(client, "connection_pool", None)
+    return pool if isinstance(pool, BlockingConnectionPool) else None
+
+
 class _SentinelRedis(Redis):
     """Closes the connections to the Sentinels too, which redis-py leaves open."""
 

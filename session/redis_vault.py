@@ -1,7 +1,7 @@
 """`RedisVault`: the vault in Redis or Valkey, one server, Sentinel or Cluster.
 
 Made by `server/app.py` on what `redis_connection.connect` gives; a `TokenVault`. The
-only module that sends Redis commands.
+only module, with `redis_reader.py` below it, that sends Redis commands of the vault.
 
 Names in Redis: `vault:{vaultKey}` is shared with the Next.js application of the
 Conduit guide; everything else stands under our own prefix::
@@ -19,9 +19,8 @@ own AUTH SELECT CLIENT|SETINFO (Cluster: CLUSTER COMMAND ASKING). Never KEYS or 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from redis.exceptions import (
     NoScriptError,
@@ -36,37 +35,14 @@ from clients.errors import VaultUnavailableError
 from . import redis_scripts
 from .claims import Claim
 from .encryption import RecordCodec
+from .outage import Outage
 from .records import SessionEntry, VaultRecord
-from .redis_connection import RedisCommands
+from .redis_connection import RedisCommands, single_server
+from .redis_reader import RedisReader
 from .session import SessionRef
+from .shared_read import SharedRead
 
 T = TypeVar("T")
-
-
-class _Outage:
-    """Lets calls fail at once for a moment after one failed, longer each time.
-
-    Without it every request of an outage would wait for its own time-outs.
-    """
-
-    SHORTEST_S: Final = 0.05
-    LONGEST_S: Final = 0.5
-
-    def __init__(self) -> None:
-        self._pause_s = 0.0
-        self._until = 0.0
-
-    def check(self) -> None:
-        if self._pause_s and time.monotonic() < self._until:
-            raise VaultUnavailableError("vault failed just now", service="vault")
-
-    def failed(self) -> None:
-        longer_s = max(self._pause_s * 2, self.SHORTEST_S)
-        self._pause_s = min(longer_s, self.LONGEST_S)
-        self._until = time.monotonic() + self._pause_s
-
-    def ended(self) -> None:
-        self._pause_s = 0.0
 
 
 class RedisVault:
@@ -94,7 +70,10 @@ class RedisVault:
         self._record_ttl_s = record_ttl_s
         self._index_ttl_s = index_ttl_s
         self._in_flight = asyncio.Semaphore(max_in_flight)
-        self._outage = _Outage()
+        self._outage = Outage()
+        # None for Sentinel and Cluster: redis-py finds the node for each command.
+        pool = single_server(client)
+        self._reader = RedisReader(pool, self._outage) if pool is not None else None
 
     async def resolve(
         self, ref: SessionRef
@@ -116,6 +95,21 @@ class RedisVault:
             for key, value in zip(keys, values, strict=True)
         }
         return {key: record for key, record in decoded.items() if record is not None}
+
+    def begin_read(
+        self,
+        vault_key: str,
+        *,
+        convert: Callable[[VaultRecord | None], T],
+        deadline: float,
+    ) -> SharedRead[T] | None:
+        def decoded(value: object) -> T:
+            return convert(self._codec.decode(vault_key, _bytes(value)))
+
+        if self._reader is None:
+            return None
+        name = self._record(vault_key)
+        return self._reader.ask("GET", name, convert=decoded, deadline=deadline)
 
     async def create(self, vault_key: str, pair: TokenPair) -> None:
         stored = self._codec.encode(vault_key, pair, {}).stored
@@ -228,6 +222,8 @@ class RedisVault:
         await self._run("PING")
 
     async def aclose(self) -> None:
+        if self._reader is not None:
+            await self._reader.aclose()
         await self._client.aclose()
 
     def _record(self, vault_key: str) -> str:
@@ -242,8 +238,11 @@ class RedisVault:
     async def _run(self, *command: object) -> object:
         return await self._guarded(lambda: self._client.execute_command(*command))
 
-    async def _together(self, *commands: tuple[object, ...]) -> list[object]:
-        """Send all at once; a Cluster asks its nodes at the same time."""
+    async def _together(self, *commands: tuple[str, ...]) -> list[object]:
+        """Read all at once; a Cluster asks its nodes at the same time."""
+        if self._reader is not None:
+            asked = [self._reader.ask(*one, convert=_as_it_is) for one in commands]
+            return [await one for one in asked]
         if len(commands) < 2:
             # A pipeline of one costs twice as much as the command itself.
             return [await self._run(*command) for command in commands]
@@ -284,3 +283,7 @@ class RedisVault:
 
 def _bytes(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
+
+
+def _as_it_is(value: object) -> object:
+    return value

@@ -6,14 +6,14 @@ no longer has its tokens, and `server/cookies.py` writes `Set-Cookie` when it
 `changed`. It holds no token: the upstreams' tokens stay in the vault.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Transport = Literal["cookie", "bearer"]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRef:
+class SessionRef(msgspec.Struct, frozen=True, gc=False):
     """What a seal says: whose session it is and where its tokens lie."""
 
     user_id: str

@@ -6,8 +6,8 @@ task of its own that callers only watch.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar
 
 from clients.errors import UpstreamError, UpstreamTimeoutError
 
@@ -52,6 +52,19 @@ class TaskSet:
                 "background work failed",
                 extra={"fields": {"error": type(error).__name__}},
             )
+
+
+class Watched(Generic[T]):
+    """A task's result, for any number of callers to await as `watch` does."""
+
+    def __init__(self, task: asyncio.Task[T], *, deadline: float, what: str) -> None:
+        self._task = task
+        self._deadline = deadline
+        self._what = what
+
+    def __await__(self) -> Generator[Any, None, T]:
+        watching = watch(self._task, deadline=self._deadline, what=self._what)
+        return watching.__await__()
 
 
 async def watch(task: asyncio.Task[T], *, deadline: float, what: str) -> T:

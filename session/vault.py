@@ -4,8 +4,8 @@ Used by `session/renewal.py`, `session/family.py` and `session/accounts.py`; the
 uses `RedisVault`, unit tests may use `MemoryVault`. One contract test runs on both.
 """
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
@@ -15,6 +15,9 @@ from .memory import MemoryVault
 from .records import SessionEntry, VaultRecord
 from .redis_vault import RedisVault
 from .session import SessionRef
+from .shared_read import SharedRead
+
+T = TypeVar("T")
 
 __all__ = ["MemoryVault", "RedisVault", "TokenVault", "VaultUnavailableError"]
 
@@ -29,6 +32,19 @@ class TokenVault(ClaimStore, Protocol):
 
     async def read(self, vault_keys: Iterable[str]) -> dict[str, VaultRecord]:
         """The records that exist and can be read."""
+
+    def begin_read(
+        self,
+        vault_key: str,
+        *,
+        convert: Callable[[VaultRecord | None], T],
+        deadline: float,
+    ) -> SharedRead[T] | None:
+        """One record, `convert`ed, for any number of callers to await.
+
+        None where there is no cheap way to it; then `read` does the same. `deadline`
+        in event loop time. Raises: VaultUnavailableError during an outage.
+        """
 
     async def create(self, vault_key: str, pair: TokenPair) -> None:
         """Store the tokens of a session that has just been opened."""

@@ -120,8 +120,7 @@ class ConduitPage(Generic[T]):
     count: int
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class TokenPair:
+class TokenPair(msgspec.Struct, frozen=True, gc=False):
     """An access token and its one-use refresh token; never shown."""
 
     access_token: str

@@ -19,7 +19,7 @@ import json
 import os
 import secrets
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -270,6 +270,12 @@ class Dead(RedisVault):
     """The store as a process sees it that has been killed: it cannot do a thing."""
 
     async def _guarded(self, call: object) -> object:
+        raise asyncio.CancelledError
+
+    async def _together(self, *commands: object) -> list[object]:
+        raise asyncio.CancelledError
+
+    def begin_read(self, vault_key: str, **more: object) -> Never:
         raise asyncio.CancelledError
 
 

@@ -1,6 +1,7 @@
 """One contract, two stores; then what only Redis can show."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from sandbox.launch import ValkeyServer
 from session.call_ledger import RedisLedger
 from session.encryption import RecordCodec, VaultEncryption
 from session.memory import MemoryVault
-from session.records import SessionEntry
+from session.records import SessionEntry, VaultRecord
 from session.redis_connection import RedisCommands, RedisSettings, connect
 from session.session import SessionRef
 from session.vault import RedisVault, TokenVault
@@ -44,6 +45,17 @@ async def test_what_is_created_is_resolved_with_its_entry(vault: TokenVault) -> 
     assert record is not None
     assert record.pair == OLD
     assert entry == ENTRY
+
+
+async def test_one_record_can_be_awaited_by_several(vault: TokenVault) -> None:
+    def token(record: VaultRecord | None) -> str | None:
+        return record.pair.access_token if record else None
+
+    for expected in (None, OLD.access_token):
+        read = vault.begin_read("vault-key-1", convert=token, deadline=math.inf)
+        assert read is not None
+        assert [await read for _ in range(2)] == [expected] * 2
+        await vault.create("vault-key-1", OLD)
 
 
 async def test_reads_many_and_leaves_out_misses(vault: TokenVault) -> None:
@@ -221,6 +233,7 @@ async def test_resolving_is_one_round_trip(
     vault = new_vault()
     await vault.create(REF.vault_key, OLD)
     await vault.enter(REF, ENTRY)
+    await vault.resolve(REF)  # connects
     before = valkey.info("stats")["total_reads_processed"]
     await vault.resolve(REF)
     after = valkey.info("stats")["total_reads_processed"]

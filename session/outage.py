@@ -1,0 +1,38 @@
+"""`Outage`: whether Redis failed a moment ago, so that not everybody waits for it.
+
+Shared by `redis_vault.py` and `redis_reader.py`, which stand before the same Redis.
+"""
+
+import time
+from typing import Final
+
+from clients.errors import VaultUnavailableError
+
+
+class Outage:
+    """Lets calls fail at once for a moment after one failed, longer each time.
+
+    Without it every request of an outage would wait for its own time-outs.
+    """
+
+    SHORTEST_S: Final = 0.05
+    LONGEST_S: Final = 0.5
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0
+        self._until = 0.0
+
+    def check(self) -> None:
+        """Raises: VaultUnavailableError during the pause."""
+        if self._pause_s and time.monotonic() < self._until:
+            raise VaultUnavailableError("vault failed just now", service="vault")
+
+    def failed(self) -> None:
+        """A call got no answer."""
+        longer_s = max(self._pause_s * 2, self.SHORTEST_S)
+        self._pause_s = min(longer_s, self.LONGEST_S)
+        self._until = time.monotonic() + self._pause_s
+
+    def ended(self) -> None:
+        """A call got an answer."""
+        self._pause_s = 0.0
