@@ -30,6 +30,7 @@ from clients.http import (
     TransportName,
     UpstreamHTTP,
 )
+from clients.transport import Outgoing
 from clients.transports import TRANSPORTS, open_transport
 
 SIGNED = "/f?signature=abc123"
@@ -93,6 +94,21 @@ async def test_connecting_in_vain_times_out_and_leaves_no_write_in_doubt(
     assert asyncio.get_running_loop().time() - started < 2.0
     assert not caught.value.outcome_unknown
     await http.aclose()
+
+
+async def test_a_call_cancelled_while_it_connects_leaves_its_room(
+    upstream: Upstream, deaf_port: int
+) -> None:
+    upstream.script(answer())
+    pool = upstream.transport(replace(LIMITS, max_connections=1))
+    deaf = Outgoing("GET", f"http://127.0.0.1:{deaf_port}/", {})
+    for _ in range(2):
+        call = asyncio.ensure_future(pool.exchange(deaf, timeout_s=1.0, max_bytes=99))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    good = Outgoing("GET", upstream.url + "/", {})
+    assert (await pool.exchange(good, timeout_s=2.0, max_bytes=99)).status == 200
 
 
 async def test_a_host_that_does_not_exist_is_unavailable(
