@@ -3,6 +3,7 @@
 Used by everything that asks. It repeats nothing: what a person is told is the point.
 """
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ import orjson
 Json = Any
 
 ANSWER_S: Final = 40.0
+POOLS: Final = 16
 PREFLIGHT: Final = {"GraphQL-Require-Preflight": "1"}
 
 
@@ -61,14 +63,24 @@ class Reply:
 
 
 class Client:
-    """Over one pool of connections, for all people."""
+    """For all people, over pools that take turns.
+
+    One pool is not enough: httpx looks through all connections and all that wait for
+    each request, and with 300 of them that is all it does.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        limits = httpx.Limits(max_connections=400, max_keepalive_connections=100)
-        self._http = httpx.AsyncClient(
-            base_url=url, limits=limits, timeout=ANSWER_S, trust_env=False
-        )
+        self._pools = [
+            httpx.AsyncClient(
+                base_url=url,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+                timeout=ANSWER_S,
+                trust_env=False,
+            )
+            for _ in range(POOLS)
+        ]
+        self._turns = itertools.cycle(self._pools)
 
     async def graphql(
         self, person: Person | None, query: str, **variables: Json
@@ -104,7 +116,7 @@ class Client:
 
     def stream(self, person: Person, query: str) -> Any:  # httpx's context manager
         """An event stream."""
-        return self._http.stream(
+        return next(self._turns).stream(
             "POST",
             "/graphql/stream",
             json={"query": query},
@@ -112,7 +124,8 @@ class Client:
         )
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def _send(
         self,
@@ -125,7 +138,9 @@ class Client:
     ) -> Reply:
         sent = headers | (person.headers if person else {})
         try:
-            answer = await self._http.request(method, path, headers=sent, **content)
+            answer = await next(self._turns).request(
+                method, path, headers=sent, **content
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout):
             return Reply(None, problems=(Problem("REFUSED"),))
         except httpx.TimeoutException:

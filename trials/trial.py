@@ -25,7 +25,7 @@ from .writes import WRITES
 
 OPERATIONS: Final = READS + WRITES
 # More that wait for their answers than people would; what is above is left out.
-MOST_AT_ONCE: Final = 300
+MOST_AT_ONCE: Final = 150
 SAMPLE_EVERY_S: Final = 2.0
 RECOVERED_WITHIN_S: Final = 30.0
 
