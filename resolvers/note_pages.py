@@ -4,9 +4,10 @@ Called by `resolvers/loaders.py`, so that equal lists of one operation are read 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from clients.flux.client import FluxClient
 from clients.flux.records import FluxNote, NoteConditions
@@ -18,8 +19,7 @@ EVERY_NOTE: Final = NoteConditions()
 Count = Callable[[NoteConditions], Awaitable[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class NoteList:
+class NoteList(msgspec.Struct, frozen=True):
     """A list of the viewer's notes and the page of it that is wanted."""
 
     page: PageRequest

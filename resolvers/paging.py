@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, Protocol, TypeVar
 
+import msgspec
+
 from clients.errors import InvalidInputError
 from clients.ids import conduit_id
 from clients.keyset import Keyset
@@ -44,8 +46,7 @@ _OFFSET: Final = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
 _OF_ROWS: Final = frozenset({"edges", "nodes"})
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True):
     """A checked page: `size` rows after (or, backwards, before) a cursor."""
 
     size: int
@@ -91,8 +92,7 @@ class PageRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(msgspec.Struct, Generic[T], frozen=True):
     """Rows in the list's order. `cursor_at(i)` is made only when it is asked for.
 
     `total` counts the whole list, whatever the page; it may cost a call.

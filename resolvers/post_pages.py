@@ -6,9 +6,10 @@ Conduit has keyset endpoints for the order by creation, of all posts and of one 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
+
+import msgspec
 
 from clients.conduit.client import ConduitClient
 from clients.conduit.records import ConduitPage, ConduitPost
@@ -27,8 +28,7 @@ from .paging import (
 SortField = Literal["createdAt", "updatedAt", "title"]
 
 
-@dataclass(frozen=True, slots=True)
-class PostConditions:
+class PostConditions(msgspec.Struct, frozen=True):
     """All that are given must hold; the author's id is the upstream's.
 
     `scope`: what this team or person may read, where posts have row-level
@@ -45,8 +45,7 @@ EVERY_POST: Final = PostConditions()
 Count = Callable[[PostConditions], Awaitable[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class PostList:
+class PostList(msgspec.Struct, frozen=True):
     """A list of posts and the page of it that is wanted."""
 
     page: PageRequest

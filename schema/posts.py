@@ -152,6 +152,8 @@ class PostFilter:
         )
 
 
+NEWEST_FIRST = PostOrder()
+
 PostOrderArgument = Annotated[
     PostOrder | None,
     strawberry.argument(description="Newest first when left out."),
@@ -182,7 +184,7 @@ async def list_posts(
     conditions: PostConditions = EVERY_POST,
 ) -> PostConnection:
     """Posts; newest first unless ordered otherwise."""
-    order = order or PostOrder()
+    order = order or NEWEST_FIRST
     wanted = PostList(
         page=page,
         sort=_SORTS[order.field],
@@ -222,6 +224,8 @@ class PostQuery:
     ) -> PostConnection | None:
         """One call; see `resolvers.posts.list_posts`."""
         page = page_request(info, first=first, after=after, last=last, before=before)
+        if filter is None and scope is None:
+            return await list_posts(info, page, order_by)
         conditions = (filter or PostFilter()).conditions(scope=scope)
         return await list_posts(info, page, order_by, conditions)
 

@@ -7,10 +7,10 @@ request is one operation, so limits and deadlines mean what they say.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+import msgspec
 import orjson
 
 from .refusals import RefusalCode, RefusalError, bad_request
@@ -18,8 +18,7 @@ from .refusals import RefusalCode, RefusalError, bad_request
 JSON_TYPE = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(msgspec.Struct, frozen=True):
     query: str
     variables: dict[str, object] | None
     operation_name: str | None

@@ -8,9 +8,10 @@ a stream, and streams end in their order.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive
@@ -41,7 +42,7 @@ async def read_upload(
     file = _PartFile(parts, part)
     variables: dict[str, object] = {**(request.variables or {})}
     _place(variables, path, file)
-    return replace(request, variables=variables), file
+    return msgspec.structs.replace(request, variables=variables), file
 
 
 async def _text(parts: "_Parts", name: str, limit: int) -> bytes:

@@ -17,9 +17,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from .graphql_request import GraphQLRequest
 from .manifests import ManifestError, read_manifests

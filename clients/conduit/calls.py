@@ -1,7 +1,6 @@
 """One call to Conduit as every method makes it: cache, token, failures."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -16,14 +15,13 @@ from .offers import Offers
 FRESH: Final[Mapping[str, str]] = {"Cache-Control": "no-cache"}
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitCalls:
+class ConduitCalls(msgspec.Struct, frozen=True):
     """Bound to one person and one request; `auth` None sends no token."""
 
     http: UpstreamHTTP
     auth: Auth | None
     scope: CallScope
-    offers: Offers = field(default_factory=Offers)
+    offers: Offers = msgspec.field(default_factory=Offers)
 
     def id(self, value: str, *, field: str = "id") -> str:
         """The id in lower case. Raises: InvalidInputError if it cannot be one here."""

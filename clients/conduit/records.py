@@ -112,8 +112,7 @@ class ConduitPost(
         return ref if isinstance(ref, ConduitFile) else None
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitPage(Generic[T]):
+class ConduitPage(msgspec.Struct, Generic[T], frozen=True):
     """A page; what `count` counts is told by the method that returns it."""
 
     documents: list[T]

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -60,8 +59,7 @@ class FluxHTTP(UpstreamHTTP):
         self.ids_per_request = min(self.ids_per_request, max(ids, _FEWEST_IDS))
 
 
-@dataclass(frozen=True, slots=True)
-class FluxCalls:
+class FluxCalls(msgspec.Struct, frozen=True):
     """Bound to one person and one request.
 
     `schema` is None when the upstream's default is meant. `token_is_ours` tells that
