@@ -13,7 +13,11 @@ from typing import Final
 
 from clients.conduit.client import ConduitClient
 from clients.conduit.records import ConduitPost
-from clients.errors import UpstreamError, UpstreamMisconfiguredError
+from clients.errors import (
+    UpstreamError,
+    UpstreamMisconfiguredError,
+    UpstreamUnavailableError,
+)
 
 from .outcomes import look_up
 from .retries import Creation
@@ -21,8 +25,9 @@ from .retries import Creation
 # Marks: nobody can look; the author had no post.
 BLIND: Final = "-"
 FROM_THE_START: Final = "0"
-# Posts that one person may write while one of theirs is under way.
-LOOKED_THROUGH: Final = 20
+# A retry may come a day later: all that was written since is looked through, in pages.
+LOOKED_THROUGH: Final = 100
+MOST_PAGES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +74,28 @@ class PostCreation(Creation[ConduitPost]):
             return found
 
     async def find(self, mark: str) -> ConduitPost | None:
-        """The one post with these contents that is newer than the mark. One call."""
+        """The one post with these contents that is newer than the mark.
+
+        One call for each hundred posts that the author has written since.
+        Raises: UpstreamUnavailableError when that are more than can be looked through.
+        """
         if mark == BLIND:
             return None
-        page = await self.conduit.posts.list_page(
-            limit=LOOKED_THROUGH, author_id=self.author_id
+        found: dict[str, ConduitPost] = {}
+        for number in range(MOST_PAGES):
+            page = await self.conduit.posts.list_page(
+                limit=LOOKED_THROUGH,
+                skip=number * LOOKED_THROUGH,
+                author_id=self.author_id,
+            )
+            newer = [post for post in page.documents if post.created_at > mark]
+            # What is written meanwhile moves a post to the next page: it is seen twice.
+            found |= {post.id: post for post in newer if self._is(post)}
+            if len(newer) < LOOKED_THROUGH:
+                return next(iter(found.values())) if len(found) == 1 else None
+        raise UpstreamUnavailableError(
+            "too many posts since to find one among them", service="conduit"
         )
-        found = [
-            post for post in page.documents if post.created_at > mark and self._is(post)
-        ]
-        return found[0] if len(found) == 1 else None
 
     async def read(self, id: str) -> ConduitPost:
         """One call. Raises: NotFoundError."""

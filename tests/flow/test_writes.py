@@ -448,6 +448,33 @@ async def test_a_retry_after_an_unknown_outcome_makes_no_duplicate(
     assert await made(world, kind) == ["after"]
 
 
+async def test_a_late_retry_finds_its_post_behind_many_newer_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried with only the newest twenty looked through: the post is there twice."""
+    monkeypatch.setattr("resolvers.retries.SETTLED_S", 0.5)
+    monkeypatch.setattr("resolvers.retries.WAIT_S", 0.1)
+    input = {"title": "after", "idempotencyKey": "a key"}
+    world.fail(
+        "conduit", "/database/", method="POST", after="after", reset=True, times=1
+    )
+    world.fail("conduit", "/database/", method="GET", after="after", times=1)
+    down = {"status": 503, "body": {"error": "x"}}
+    world.fail("conduit", "/database/", method="GET", **down, times=2)
+    answer = await world.me(CREATE_POST, input=input)
+    assert answer["errors"][0]["extensions"]["outcomeUnknown"] is True
+    me = (await world.me.data("{ viewer { databaseId } }"))["viewer"]["databaseId"]
+    for number in range(130):
+        world.conduit.state.add_post(f"newer {number}", me)
+    await asyncio.sleep(0.6)
+    data = await world.me.data(CREATE_POST, input=input)
+    assert data["r"]["post"]["title"] == "after"
+    posts = await world.me.data(
+        '{ posts(first: 100, filter: {titleContains: "after"}) { nodes { id } } }'
+    )
+    assert len(posts["posts"]["nodes"]) == 1
+
+
 @KEYED
 async def test_a_write_that_surely_failed_frees_its_key(
     world: World, document: str, kind: str, text: str, upstream: str, path: str
