@@ -56,4 +56,4 @@ async def test_samples_of_the_real_server_reach_our_layers() -> None:
     asked = shares(samples, on_behalf_of)
     assert per_second > 0
     assert {"server", "clients"} <= asked.keys() <= {*OWN_LAYERS, NOBODY}
-    assert "graphql-core" in tables(samples, top=3)
+    assert "engine" in tables(samples, top=3)
