@@ -232,6 +232,9 @@ def enter(
     if rows.spans is not None:
         for row, first, last in rows.spans:
             above[row][key] = outs[first:last]  # type: ignore[index]  # alive
+    elif rows.slots is None and len(outs) == len(above):  # one for each row above
+        for parent, out in zip(above, outs, strict=True):
+            parent[key] = out  # type: ignore[index]  # alive
     elif rows.slots is None:
         for row, out in zip(rows.parents, outs, strict=True):
             above[row][key] = out  # type: ignore[index]  # alive

@@ -5,9 +5,7 @@ who is not signed in. Refusing at once is what keeps the others' answers quick.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from schema.limits import Limit
 
@@ -22,24 +20,39 @@ class InFlight:
     def __init__(self, in_process: Limit, per_person: Limit) -> None:
         self._in_process = in_process
         self._per_person = per_person
-        self._by_person: Counter[str] = Counter()
+        self._by_person: dict[str, int] = {}
         self.count = 0
 
-    @contextmanager
-    def one(self, person: str, request_id: str = "") -> Iterator[None]:
-        """Room for one operation. Raises: RefusalError 429 or 503."""
-        of_person = self._by_person[person] + 1
+    def one(self, person: str, request_id: str = "") -> "_Place":
+        """Room for one operation, as a context. Raises: RefusalError 429 or 503."""
+        of_person = self._by_person.get(person, 0) + 1
         _check(self._per_person, of_person, request_id, otherwise=_too_many_at_once)
         _check(self._in_process, self.count + 1, request_id, otherwise=_busy)
         self.count += 1
-        self._by_person[person] += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-            self._by_person[person] -= 1
-            if not self._by_person[person]:
-                del self._by_person[person]
+        self._by_person[person] = of_person
+        return _Place(self, person)
+
+    def leave(self, person: str) -> None:
+        """The operation has ended."""
+        self.count -= 1
+        self._by_person[person] -= 1
+        if not self._by_person[person]:
+            del self._by_person[person]
+
+
+class _Place:
+    """Given back when the block ends."""
+
+    __slots__ = ("_in_flight", "_person")
+
+    def __init__(self, in_flight: InFlight, person: str) -> None:
+        self._in_flight = in_flight
+        self._person = person
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight.leave(self._person)
 
 
 def _check(
