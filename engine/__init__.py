@@ -8,7 +8,7 @@ It must not import any other package of this code base. README.md beside this fi
 explains the plan by one worked example.
 """
 
-from .attribute import attribute
+from .attribute import attribute, objects_of
 from .batch import BATCH, Answers, batched
 from .engine import Engine
 from .executor import compiled_executor
@@ -25,4 +25,5 @@ __all__ = [
     "attribute",
     "batched",
     "compiled_executor",
+    "objects_of",
 ]

@@ -1,9 +1,9 @@
-"""Fields that are read out of the object behind a strawberry type.
+"""Types whose objects are the records of another layer.
 
-A type may stand for a record of another layer: its objects hold the record, and its
-fields are the record's attributes. `attribute` makes such a field. Under graphql-core's
-executor its resolver reads the attribute; a plan reads it in the generated code of the
-level, without a call.
+`objects_of` says of which class the objects of a strawberry type are, and `attribute`
+makes a field that is an attribute of theirs. No object is made to show a record: under
+graphql-core's executor a resolver reads the attribute; a plan reads it in the generated
+code of the level, without a call.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import keyword
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 
 ATTRIBUTE = "engine.attribute"
+OBJECTS = "__engine_objects__"
+
+C = TypeVar("C", bound=type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,9 @@ def attribute(
     """Make a strawberry field of an attribute, or of an attribute of an attribute.
 
         @strawberry.type
+        @objects_of(Record)
         class Post:
-            record: strawberry.Private[Record]
-            title: str = attribute("record.title", description="What it is called.")
+            title: str = attribute("title", description="What it is called.")
 
     The class annotates the field's type. The options are those of `strawberry.field`.
 
@@ -55,3 +58,21 @@ def attribute(
         metadata={**options.pop("metadata", {}), ATTRIBUTE: Attribute(path, convert)},
         **options,
     )
+
+
+def objects_of(record: type) -> Callable[[C], C]:
+    """Say that a type's objects are the instances of `record`, and of nothing else.
+
+    Stands under `strawberry.type`, which gets its `is_type_of` so. The methods of the
+    type take what they are about as `strawberry.Parent`.
+    """
+
+    def declare(kind: C) -> C:
+        def is_type_of(_: type, value: Any, _info: Any) -> bool:
+            return isinstance(value, record)
+
+        setattr(kind, OBJECTS, record)
+        kind.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+        return kind
+
+    return declare

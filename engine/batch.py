@@ -200,4 +200,11 @@ def item_annotation(annotation: Any) -> Any:
     raise TypeError(f"A batched field returns a list, not {annotation!r}.")
 
 
-LISTS = ("list", "List", "Sequence", "typing.List", "collections.abc.Sequence")
+LISTS = (
+    "Answers",
+    "list",
+    "List",
+    "Sequence",
+    "typing.List",
+    "collections.abc.Sequence",
+)

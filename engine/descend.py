@@ -96,9 +96,10 @@ def sure_types(field: Field, rows: Rows) -> dict[GraphQLObjectType, list[int]] |
         if type_ is None:
             return None
         types[class_] = type_
-    for source in sources:
-        if getattr(source, TYPE_CAST_ATTRIBUTE, None) is not None:
-            return None
+    if any(class_.__dictoffset__ for class_ in types):  # others cannot be cast
+        for source in sources:
+            if getattr(source, TYPE_CAST_ATTRIBUTE, None) is not None:
+                return None
     if len(types) == 1:
         return {type_: [] for type_ in types.values()}
     groups: dict[GraphQLObjectType, list[int]] = {}

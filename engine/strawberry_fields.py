@@ -19,7 +19,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from .attribute import ATTRIBUTE, Attribute
+from .attribute import ATTRIBUTE, OBJECTS, Attribute
 from .batch import BATCH
 from .info import LazyInfo
 from .level import Level
@@ -59,13 +59,15 @@ class StrawberryFields:
             return lambda class_: named if self.type_of(class_) is named else None
         if definition.resolve_type is not None:
             return None
-        origin = definition.origin
-        return lambda class_: (
-            self.type_of(class_) if issubclass(class_, origin) else None
-        )
+
+        def implementing(class_: type) -> GraphQLObjectType | None:
+            found = self.type_of(class_)
+            return found if found is not None and named in found.interfaces else None
+
+        return implementing
 
     def type_of(self, class_: type) -> GraphQLObjectType | None:
-        """The type of which a class is the declaration, if it is exactly one."""
+        """The type whose objects are the instances of a class, if it is exactly one."""
         if class_ not in self.types:
             self.types[class_] = self.find_type(class_)
         return self.types[class_]
@@ -73,6 +75,8 @@ class StrawberryFields:
     def find_type(self, class_: type) -> GraphQLObjectType | None:
         """What `type_of` keeps."""
         definition = class_.__dict__.get("__strawberry_definition__")
+        if definition is None:
+            return self.find_type_over(class_)
         if (
             not isinstance(definition, StrawberryObjectDefinition)
             or definition.origin is not class_
@@ -86,6 +90,17 @@ class StrawberryFields:
             return None
         found = known.implementation
         return found if isinstance(found, GraphQLObjectType) else None
+
+    def find_type_over(self, class_: type) -> GraphQLObjectType | None:
+        """The type that was declared by `objects_of` this very class."""
+        found = [
+            known.implementation
+            for known in self.converter.type_map.values()
+            if isinstance(known.definition, StrawberryObjectDefinition)
+            and known.definition.origin.__dict__.get(OBJECTS) is class_
+        ]
+        only = found[0] if len(found) == 1 else None
+        return only if isinstance(only, GraphQLObjectType) else None
 
     def claim(self, field: Field, serial: bool) -> bool:
         """Decide where the values of a field come from; False if we cannot say."""

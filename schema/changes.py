@@ -13,7 +13,7 @@ from resolvers import changes
 from resolvers.changes import Changed
 from resolvers.ids import global_id
 
-from .fields import subscription
+from .fields import shown, subscription
 from .info import Info
 from .notes import Note
 from .posts import Post
@@ -51,7 +51,7 @@ class NoteChange:
         return cls(
             kind=ChangeKind[changed.kind.name],
             id=strawberry.ID(global_id("Note", changed.id)),
-            note=Note(record=record) if record else None,
+            note=shown(Note, record),
         )
 
 
@@ -72,7 +72,7 @@ class PostChange:
         return cls(
             kind=ChangeKind[changed.kind.name],
             id=strawberry.ID(global_id("Post", changed.id)),
-            post=Post(record=record) if record else None,
+            post=shown(Post, record),
         )
 
 

@@ -14,7 +14,7 @@ import strawberry
 from resolvers.paging import DEFAULT_PAGE_SIZE, Page, PageRequest
 
 from .costs import Cost, ListSize
-from .fields import Shown, field, over
+from .fields import field
 from .info import Info
 from .selections import selected_fields
 
@@ -133,20 +133,20 @@ def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> Li
     )
 
 
-def connection(page: Page[R], kind: type[Shown]) -> Connection[Shown]:
-    """The connection over a page of records, each read by an object of the type."""
-    return Connection(page=page, nodes=over(kind, page.items))
+def connection(page: Page[R], kind: type[T]) -> Connection[T]:
+    """The connection over a page of records, which are the objects of the type."""
+    return Connection(page=page, nodes=cast("list[T]", page.items))
 
 
 def connections(
-    pages: Iterable[Page[R] | Exception], kind: type[Shown]
-) -> list[Connection[Shown] | None]:
+    pages: Iterable[Page[R] | Exception], kind: type[T]
+) -> list[Connection[T] | None]:
     """The connections of many lists; a failed one stays the exception it is."""
     made = [
         page if isinstance(page, Exception) else connection(page, kind)
         for page in pages
     ]
-    return cast("list[Connection[Shown] | None]", made)
+    return cast("list[Connection[T] | None]", made)
 
 
 def page_request(

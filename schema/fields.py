@@ -5,17 +5,20 @@ field has one. `column` and `relation` are those that lists consist of: they cos
 call per object (engine/README.md).
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast, overload
 
+import msgspec
 import strawberry
 
-from engine import Answers, attribute, batched
+from engine import Answers, attribute, batched, objects_of
 from resolvers.batching import Loaded
 
 from .costs import Cost
 
 R = TypeVar("R")
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])  # any signature: a field's arguments
 
 
@@ -43,51 +46,38 @@ def relation(description: str, *directives: object) -> Callable[[F], F]:
 def column(
     path: str, description: str, *, convert: Callable[[Any], Any] | None = None
 ) -> Any:
-    """A field that is read out of the object, e.g. `record.title`, without a call.
+    """A field that is an attribute of the record, read without a call.
 
     `Any`, so that the class can annotate the type.
     """
     return attribute(path, convert=convert, description=description)
 
 
-class OverRecord(Protocol[R]):
-    """A type of the graph that reads a record, and holds nothing else: `Post` …"""
+def record_type(record: type, description: str) -> Callable[[C], C]:
+    """A type of the graph whose objects are the upstream's records themselves.
 
-    record: R
-
-
-Shown = TypeVar("Shown", bound=OverRecord[Any])
-
-
-def over(kind: type[Shown], records: Iterable[object]) -> list[Shown]:
-    """An object over each record; what is no record (None, an exception) stays.
-
-    Without the constructor, which sets the same one attribute by a call with a keyword:
-    every row of every answer passes here (measured: 20 rows in 12 µs against 40).
+    Nothing is made to show a row: the class declares how a record is read (`column`)
+    and what belongs to it (`relation`, and static methods that take it as `Parent`).
     """
-    new = object.__new__
-    made: list[Any] = []
-    for record in records:
-        if record is not None and not isinstance(record, Exception):
-            one = new(kind)
-            one.record = record
-            made.append(one)
-        else:
-            made.append(record)
-    return made
+
+    def declare(kind: C) -> C:
+        return strawberry.type(objects_of(record)(kind), description=description)
+
+    return declare
 
 
-def each_as(found: Loaded[R | None], kind: type[Shown]) -> Answers[Shown | None]:
-    """The objects of what was loaded; what failed or is not there stays as it is."""
-    if isinstance(found, list):
-        return cast("list[Shown | None]", over(kind, found))
-    return _made_later(found, kind)
+@overload
+def shown(kind: type[T], record: None) -> None: ...
+@overload
+def shown(kind: type[T], record: msgspec.Struct) -> T: ...
+def shown(kind: type[T], record: msgspec.Struct | None) -> T | None:
+    """A record as an object of the type that shows it: the same object."""
+    return cast("T | None", record)
 
 
-async def _made_later(
-    found: Awaitable[list[R | Exception | None]], kind: type[Shown]
-) -> list[Shown | None]:
-    return cast("list[Shown | None]", over(kind, await found))
+def each_as(found: Loaded[R | None], kind: type[T]) -> Answers[T | None]:
+    """The same of many; what failed or is not there stays as it is."""
+    return cast("Answers[T | None]", found)
 
 
 def mutation(description: str) -> Callable[[F], F]:

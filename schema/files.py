@@ -6,6 +6,7 @@ A storage address never appears here: `previewUrl` is our own route.
 from typing import Annotated
 
 import strawberry
+from strawberry import Parent
 
 from clients.conduit.records import ConduitFile
 from resolvers import files, uploads
@@ -15,7 +16,7 @@ from resolvers.ids import global_id
 from .connections import After, Connection, First, connection, page_request, paged
 from .costs import Cost
 from .datetimes import DateTime
-from .fields import column, field, mutation, relation
+from .fields import column, field, mutation, record_type, relation, shown
 from .idempotency import idempotency_key
 from .info import Info
 from .node import Node, global_id_of
@@ -23,28 +24,27 @@ from .problems import Conflict, Forbidden, InvalidInput, NotFound
 from .uploads import Upload
 
 
-@strawberry.type(description="A file in Conduit's storage.")
+@record_type(ConduitFile, "A file in Conduit's storage.")
 class File(Node):
     """Reads a document of Conduit."""
 
-    record: strawberry.Private[ConduitFile]
     id: strawberry.ID = global_id_of("File")
     database_id: strawberry.ID = column(
-        "record.id", "The upstream's own id, for use outside this graph."
+        "id", "The upstream's own id, for use outside this graph."
     )
-    name: str = column("record.name", "The file's name, without a folder.")
+    name: str = column("name", "The file's name, without a folder.")
     mime_type: str | None = column(
-        "record.mime_type",
+        "mime_type",
         "The type that the uploader gave; not checked by the upstream.",
     )
-    size: int | None = column("record.size", "Bytes, as far as known.")
+    size: int | None = column("size", "Bytes, as far as known.")
     is_public: bool = column(
-        "record.is_public",
+        "is_public",
         "Whether the storage shows it to anybody who has its address there; "
         "previewUrl needs a session all the same.",
     )
-    created_at: DateTime = column("record.created_at", "When it was uploaded.")
-    updated_at: DateTime = column("record.updated_at", "When it was last changed.")
+    created_at: DateTime = column("created_at", "When it was uploaded.")
+    updated_at: DateTime = column("updated_at", "When it was last changed.")
 
     @relation(
         "Path of this server's own preview route; a storage address never "
@@ -52,7 +52,7 @@ class File(Node):
     )
     @staticmethod
     def preview_url(
-        files: list["File"],
+        files: list[ConduitFile],
         info: Info,
         download: Annotated[
             bool | None,
@@ -60,7 +60,7 @@ class File(Node):
         ] = False,
     ) -> list[str]:
         """No call."""
-        ids = [file.record.id for file in files]
+        ids = [file.id for file in files]
         return preview_urls(info.context, ids, download=bool(download))
 
     @field(
@@ -68,9 +68,10 @@ class File(Node):
         "error above 256 KiB.",
         Cost(weight="20"),
     )
-    async def data(self, info: Info) -> str | None:
+    @staticmethod
+    async def data(file: Parent[ConduitFile], info: Info) -> str | None:
         """Two calls per file: no upstream gives many files at once."""
-        return await files.get_data(info.context, self.record)
+        return await files.get_data(info.context, file)
 
 
 FileConnection = Connection[File]
@@ -84,7 +85,7 @@ class FileQuery:
     async def file(self, info: Info, id: strawberry.ID) -> File | None:
         """One call, shared with all files asked for by id."""
         record = await files.get_file(info.context, id)
-        return File(record=record) if record else None
+        return shown(File, record)
 
     @field(
         "Files, newest first. Needs the GetFiles endpoint of conduit-init.json.",
@@ -175,7 +176,7 @@ class FileMutation:
             scope=input.scope,
             idempotency_key=input.idempotency_key,
         )
-        return UploadFileSuccess(file=File(record=record))
+        return UploadFileSuccess(file=shown(File, record))
 
     @mutation("Deletes a file out of the viewer's own folder.")
     async def delete_file(self, info: Info, id: strawberry.ID) -> DeleteFileResult:

@@ -20,4 +20,4 @@ class Node:
 
 def global_id_of(kind: Kind) -> Any:
     """The field `id` of a type over a record; each type needs one of its own."""
-    return column("record.id", ID_DESCRIPTION, convert=writer_of_ids(kind))
+    return column("id", ID_DESCRIPTION, convert=writer_of_ids(kind))

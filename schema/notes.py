@@ -24,7 +24,7 @@ from .connections import (
     paged,
 )
 from .datetimes import DateTime
-from .fields import column, each_as, field, mutation, relation
+from .fields import column, each_as, field, mutation, record_type, relation, shown
 from .idempotency import idempotency_key
 from .info import Info
 from .node import Node, global_id_of
@@ -34,19 +34,18 @@ if TYPE_CHECKING:  # Note.post and Post.notes know each other
     from .posts import Post
 
 
-@strawberry.type(description="A row of the Flux table notes.")
+@record_type(FluxNote, "A row of the Flux table notes.")
 class Note(Node):
     """Reads a row of Flux; a column that nobody asked for holds None."""
 
-    record: strawberry.Private[FluxNote]
     id: strawberry.ID = global_id_of("Note")
     database_id: strawberry.ID = column(
-        "record.id", "The upstream's own id, for use outside this graph."
+        "id", "The upstream's own id, for use outside this graph."
     )
-    body: str = column("record.body", "The text of the note.")
-    created_at: DateTime = column("record.created_at", "When it was written.")
+    body: str = column("body", "The text of the note.")
+    created_at: DateTime = column("created_at", "When it was written.")
     updated_at: DateTime | None = column(
-        "record.updated_at", "When it was last changed; null if never."
+        "updated_at", "When it was last changed; null if never."
     )
 
     @relation(
@@ -55,12 +54,12 @@ class Note(Node):
     )
     @staticmethod
     def post(
-        notes: list["Note"], info: Info
+        notes: list[FluxNote], info: Info
     ) -> Answers[Annotated["Post", strawberry.lazy(".posts")] | None]:
         """One call for all posts of the operation."""
         from .posts import Post  # they know each other
 
-        found = posts.get_posts_of_notes(info.context, [note.record for note in notes])
+        found = posts.get_posts_of_notes(info.context, notes)
         return each_as(found, Post)
 
 
@@ -149,7 +148,7 @@ class NoteQuery:
     async def note(self, info: Info, id: strawberry.ID) -> Note | None:
         """One call, shared with all notes asked for by id."""
         record = await notes.get_note(info.context, id)
-        return Note(record=record) if record else None
+        return shown(Note, record)
 
     @field(
         "The viewer's notes. Newest first unless ordered otherwise. Keyset "
@@ -247,7 +246,7 @@ class NoteMutation:
             post_id=input.post_id,
             idempotency_key=input.idempotency_key,
         )
-        return CreateNoteSuccess(note=Note(record=record))
+        return CreateNoteSuccess(note=shown(Note, record))
 
     @mutation("Changes a note of the viewer.")
     async def update_note(
@@ -259,7 +258,7 @@ class NoteMutation:
     ) -> UpdateNoteResult:
         """One call."""
         record = await notes.update_note(info.context, input.id, body=input.body)
-        return UpdateNoteSuccess(note=Note(record=record))
+        return UpdateNoteSuccess(note=shown(Note, record))
 
     @mutation("Deletes a note of the viewer.")
     async def delete_note(self, info: Info, id: strawberry.ID) -> DeleteNoteResult:

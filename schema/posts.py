@@ -26,7 +26,7 @@ from .connections import (
     paged,
 )
 from .datetimes import DateTime
-from .fields import column, each_as, field, mutation, relation
+from .fields import column, each_as, field, mutation, record_type, relation, shown
 from .files import File
 from .idempotency import idempotency_key
 from .info import Info
@@ -40,36 +40,35 @@ if TYPE_CHECKING:  # Post.author and User.posts know each other
 NOTES_OF_A_POST = 10
 
 
-@strawberry.type(description="A document of the Conduit schema Post.")
+@record_type(ConduitPost, "A document of the Conduit schema Post.")
 class Post(Node):
     """Reads a document of Conduit."""
 
-    record: strawberry.Private[ConduitPost]
     id: strawberry.ID = global_id_of("Post")
     database_id: strawberry.ID = column(
-        "record.id", "The upstream's own id, for use outside this graph."
+        "id", "The upstream's own id, for use outside this graph."
     )
-    title: str = column("record.title", "The post's title.")
-    body: str | None = column("record.body", "The text; null if it has none.")
-    created_at: DateTime = column("record.created_at", "When it was written.")
-    updated_at: DateTime = column("record.updated_at", "When it was last changed.")
+    title: str = column("title", "The post's title.")
+    body: str | None = column("body", "The text; null if it has none.")
+    created_at: DateTime = column("created_at", "When it was written.")
+    updated_at: DateTime = column("updated_at", "When it was last changed.")
 
     @relation("Who wrote it; null when that person is gone.")
     @staticmethod
     def author(
-        posts: list["Post"], info: Info
+        posts: list[ConduitPost], info: Info
     ) -> Answers[Annotated["User", strawberry.lazy(".users")] | None]:
         """No call: they are sent along with the posts."""
         from .users import User  # they know each other
 
-        found = users.get_authors(info.context, [post.record for post in posts])
+        found = users.get_authors(info.context, posts)
         return each_as(found, User)
 
     @relation("Its picture; null when unset or gone.")
     @staticmethod
-    def cover_file(posts: list["Post"], info: Info) -> Answers[File | None]:
+    def cover_file(posts: list[ConduitPost], info: Info) -> Answers[File | None]:
         """No call: they are sent along with the posts."""
-        found = files.get_covers(info.context, [post.record for post in posts])
+        found = files.get_covers(info.context, posts)
         return each_as(found, File)
 
     @relation(
@@ -79,7 +78,7 @@ class Post(Node):
     )
     @staticmethod
     async def notes(
-        posts: list["Post"],
+        posts: list[ConduitPost],
         info: Info,
         first: Annotated[
             int | None,
@@ -95,7 +94,7 @@ class Post(Node):
     ) -> list[NoteConnection | None]:
         """One call for all posts of the level."""
         page = page_request(info, first=first, after=after, default=NOTES_OF_A_POST)
-        ids = [post.record.id for post in posts]
+        ids = [post.id for post in posts]
         return connections(
             await notes.list_notes_of_posts(info.context, ids, page), Note
         )
@@ -204,7 +203,7 @@ class PostQuery:
     ) -> Post | None:
         """One call, shared with all posts asked for by id in that scope."""
         record = await posts.get_post(info.context, id, scope=scope)
-        return Post(record=record) if record else None
+        return shown(Post, record)
 
     @field(
         "All posts. Newest first unless ordered otherwise; in order of "
@@ -333,7 +332,7 @@ class PostMutation:
             scope=input.scope,
             idempotency_key=input.idempotency_key,
         )
-        return CreatePostSuccess(post=Post(record=record))
+        return CreatePostSuccess(post=shown(Post, record))
 
     @mutation("Changes a post of the viewer.")
     async def update_post(
@@ -345,7 +344,7 @@ class PostMutation:
     ) -> UpdatePostResult:
         """Two calls; three when a field is cleared."""
         record = await posts.update_post(info.context, input.id, input.changes())
-        return UpdatePostSuccess(post=Post(record=record))
+        return UpdatePostSuccess(post=shown(Post, record))
 
     @mutation("Deletes a post of the viewer.")
     async def delete_post(self, info: Info, id: strawberry.ID) -> DeletePostResult:

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Annotated
 
 import strawberry
+from strawberry import Parent
 
 from clients.conduit.records import ConduitUser, ConduitViewer
 from clients.errors import NotAuthenticatedError
@@ -12,7 +13,7 @@ from resolvers.post_pages import PostConditions
 
 from .connections import After, Before, First, Last, page_request, paged
 from .costs import Cost
-from .fields import column, field, mutation
+from .fields import column, field, mutation, record_type, shown
 from .info import Info
 from .node import Node, global_id_of
 from .notes import NoteConnection, NoteOrderArgument, list_notes
@@ -21,25 +22,24 @@ from .problems import Conflict, InvalidCredentials, InvalidInput
 from .sessions import SESSIONS_SIZE, ViewerSession, list_sessions
 
 
-@strawberry.type(
-    description="What others may see of a person: never an e-mail address, never a "
-    "provider's token."
+@record_type(
+    ConduitUser,
+    "What others may see of a person: never an e-mail address, never a "
+    "provider's token.",
 )
 class User(Node):
     """Reads a document of Conduit."""
 
-    record: strawberry.Private[ConduitUser]
     id: strawberry.ID = global_id_of("User")
     database_id: strawberry.ID = column(
-        "record.id", "The upstream's own id, for use outside this graph."
+        "id", "The upstream's own id, for use outside this graph."
     )
-    username: str | None = column(
-        "record.username", "The name they chose; null if none."
-    )
+    username: str | None = column("username", "The name they chose; null if none.")
 
     @field("Posts written by this person.", paged(forward_only=True), Cost(weight="10"))
+    @staticmethod
     async def posts(
-        self,
+        user: Parent[ConduitUser],
         info: Info,
         first: First = None,
         after: After = None,
@@ -47,31 +47,28 @@ class User(Node):
     ) -> PostConnection | None:
         """One call per person: no upstream lists for many authors at once."""
         page = page_request(info, first=first, after=after)
-        by_author = PostConditions(author_id=self.record.id)
+        by_author = PostConditions(author_id=user.id)
         return await list_posts(info, page, order_by, by_author)
 
 
-@strawberry.type(description="The signed-in person.")
+@record_type(ConduitViewer, "The signed-in person.")
 class Viewer(Node):
     """Reads a document of Conduit."""
 
-    record: strawberry.Private[ConduitViewer]
     id: strawberry.ID = global_id_of("Viewer")
     database_id: strawberry.ID = column(
-        "record.id", "The upstream's own id, for use outside this graph."
+        "id", "The upstream's own id, for use outside this graph."
     )
     email: str | None = column(
-        "record.email", "The address they sign in with; nobody else sees it."
+        "email", "The address they sign in with; nobody else sees it."
     )
-    username: str | None = column(
-        "record.username", "The name they chose; null if none."
-    )
+    username: str | None = column("username", "The name they chose; null if none.")
 
     @field("The viewer as others see them.")
-    def user(self) -> User:
+    @staticmethod
+    def user(viewer: Parent[ConduitViewer]) -> User:
         """No call."""
-        record = ConduitUser(id=self.record.id, username=self.record.username)
-        return User(record=record)
+        return shown(User, ConduitUser(id=viewer.id, username=viewer.username))
 
     @field("The viewer's notes; newest first unless ordered otherwise.", paged())
     async def notes(
@@ -92,8 +89,9 @@ class Viewer(Node):
         "never filtered here).",
         paged(forward_only=True),
     )
+    @staticmethod
     async def posts(
-        self,
+        viewer: Parent[ConduitViewer],
         info: Info,
         first: First = None,
         after: After = None,
@@ -101,7 +99,7 @@ class Viewer(Node):
     ) -> PostConnection | None:
         """One call."""
         page = page_request(info, first=first, after=after)
-        by_viewer = PostConditions(author_id=self.record.id)
+        by_viewer = PostConditions(author_id=viewer.id)
         return await list_posts(info, page, order_by, by_viewer)
 
     @field("Where the viewer is signed in; the last used first.", SESSIONS_SIZE)
@@ -120,7 +118,7 @@ class ViewerQuery:
     async def viewer(self, info: Info) -> Viewer | None:
         """One call, none when there is no session."""
         record = await users.get_viewer(info.context)
-        return Viewer(record=record) if record else None
+        return shown(Viewer, record)
 
 
 @strawberry.enum(description="How a client keeps its session.")
@@ -179,7 +177,7 @@ class SignInSuccess:
         record = await users.get_viewer(info.context)
         if record is None:  # ended elsewhere in the meantime
             raise NotAuthenticatedError("the new session has ended already")
-        return Viewer(record=record)
+        return shown(Viewer, record)
 
 
 @strawberry.type(description="Nobody is signed in any more.")
@@ -215,7 +213,7 @@ class SessionMutation:
         record = await users.sign_up(
             info.context, email=input.email, password=input.password
         )
-        return SignUpSuccess(user=User(record=record))
+        return SignUpSuccess(user=shown(User, record))
 
     @mutation(
         "Opens a session. The upstream's tokens stay in the vault; the "

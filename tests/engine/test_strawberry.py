@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 import strawberry
@@ -13,7 +14,15 @@ from graphql.pyutils import is_awaitable
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission
 
-from engine import Engine, Plan, batched, compiled_executor
+from engine import (
+    Answers,
+    Engine,
+    Plan,
+    attribute,
+    batched,
+    compiled_executor,
+    objects_of,
+)
 
 
 @strawberry.enum
@@ -100,6 +109,34 @@ class Post(Node):
         return [post.title for post in posts]
 
 
+@dataclass(slots=True)
+class Row:
+    """A record of another layer."""
+
+    key: str
+    tags: list[str]
+    size: float = 1.5
+
+
+@strawberry.type
+@objects_of(Row)
+class File(Node):
+    id: strawberry.ID = attribute("key", convert=lambda key: f"file:{key}")
+    tags: list[str] = attribute("tags")
+    size: float = attribute("size")
+    kind: str = attribute("key.__class__.__name__")
+
+    @strawberry.field
+    @staticmethod
+    def loudly(row: strawberry.Parent[Row], times: int = 1) -> str:
+        return row.key.upper() * times
+
+    @batched
+    @staticmethod
+    def neighbours(rows: list[Row]) -> Answers[str | None]:
+        return [row.key if row.key == "a" else None for row in rows]
+
+
 def make(n: int) -> list[Post]:
     return [
         Post(id=strawberry.ID(str(i)), title=f"t{i}", some_tags=["x"], author_id=i)
@@ -118,11 +155,29 @@ class Query:
         return [*make(2), User(id=strawberry.ID("u"), name="n")]
 
     @strawberry.field
+    def files(self) -> list[File]:
+        return cast("list[File]", ROWS)
+
+    @strawberry.field
+    def mixed(self) -> list[Node]:
+        return cast("list[Node]", [*make(1), *ROWS])
+
+    @strawberry.field
+    def cast_away(self) -> list[Node]:
+        return [make(1)[0], strawberry.cast(User, make(1)[0])]
+
+    @strawberry.field
+    def counted(self, rows: int, names: list[str]) -> str:
+        names.append("changed")  # what is remembered must not be what is handed out
+        return f"{rows} {type(rows).__name__} {names}"
+
+    @strawberry.field
     def either(self) -> list[Post | User]:
         return [*make(1), User(id=strawberry.ID("u"), name="n")]
 
 
-SCHEMA = strawberry.Schema(Query)
+ROWS = [Row("a", ["x"]), Row("b", [])]
+SCHEMA = strawberry.Schema(Query, types=[File])
 DOCUMENTS = [
     "{ posts { id title someTags __typename } }",
     "{ posts { a: shout b: shout(letterCase: LOWER, times: 2) } }",
@@ -134,13 +189,24 @@ DOCUMENTS = [
     "{ posts { author { id name } other: author(letterCase: UPPER) { name } } }",
     "{ nodes { id ... on Post { title author { name } } ... on User { name } } }",
     "{ either { __typename ... on Post { title } ... on Node { id } } }",
+    "{ files { __typename id tags size kind loudly(times: 2) neighbours } }",
+    "{ mixed { __typename id ... on File { tags neighbours } ... on Post { title } } }",
+    "{ castAway { __typename id } }",
+    "query ($n: Int!, $s: [String!]!) { counted(rows: $n, names: $s) }",
     "query ($y: Boolean!) { posts { id @skip(if: $y) title @include(if: $y) } }",
 ]
 VARIABLES = {"c": "LOWER", "n": 3, "s": {"suffix": "?"}, "y": True}
+LISTED = {**VARIABLES, "s": ["p", "q"]}
+# One for all cases, so that what it kept of one could spoil the next.
+REMEMBERING = Engine(SCHEMA._schema)
 
 
 async def finish(answer: Any) -> ExecutionResult:
     return await answer if is_awaitable(answer) else answer
+
+
+def variables(text: str) -> dict[str, Any]:
+    return LISTED if "[String!]!" in text else VARIABLES
 
 
 async def reference(text: str, context: list[Any]) -> ExecutionResult:
@@ -148,7 +214,7 @@ async def reference(text: str, context: list[Any]) -> ExecutionResult:
         SCHEMA._schema,
         parse(text),
         context_value=context,
-        variable_values=VARIABLES,
+        variable_values=variables(text),
         executor_class=SCHEMA.execution_context_class,
     )
     return await finish(answer)
@@ -160,13 +226,45 @@ async def test_answers_as_strawberry_does(text: str) -> None:
     engine = Engine(SCHEMA._schema)
     expected = await reference(text, [])
     actual = await finish(
-        engine.execute(parse(text), context_value=[], variable_values=VARIABLES)
+        engine.execute(parse(text), context_value=[], variable_values=variables(text))
     )
     assert actual.data == expected.data
     assert sorted(map(str, actual.errors or [])) == sorted(
         map(str, expected.errors or [])
     )
     assert engine.counts.compiled == 1
+
+
+TEXT = "query ($n: Int!, $s: [String!]!) { counted(rows: $n, names: $s) }"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"n": 1, "s": ["a", "b"]},
+        {"n": True, "s": ["a", "b"]},  # equal to 1, and not an Int
+        {"n": 1.0, "s": ["a", "b"]},  # an Int that came as a float
+        {"n": 1, "s": ["ab"]},
+        {"n": 1},
+        {},
+    ],
+)
+async def test_variables_that_were_seen_before_change_no_answer(given: Any) -> None:
+    document = parse(TEXT)
+    for _ in range(2):
+        expected = await finish(
+            execute(
+                SCHEMA._schema,
+                document,
+                variable_values=given,
+                executor_class=SCHEMA.execution_context_class,
+            )
+        )
+        actual = await finish(REMEMBERING.execute(document, variable_values=given))
+        assert actual.data == expected.data
+        assert [e.message for e in actual.errors or []] == [
+            e.message for e in expected.errors or []
+        ]
 
 
 async def test_a_batched_field_is_called_once_for_a_level_by_both_executors() -> None:
