@@ -107,6 +107,7 @@ class Storage:
         self.headers: list[tuple[bytes, bytes]] = []
         self.chunks: list[bytes] = [b"\x89PNG", b"abc"]
         self.breaks = False
+        self.pause_s = 0.0
         self.left = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,7 +119,8 @@ class Storage:
         watching = asyncio.create_task(self._watch(receive))
         for chunk in self.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(0)
+            # Slow enough that who goes away is seen to go before all of it is sent.
+            await asyncio.sleep(self.pause_s)
             if self.left.is_set():
                 return
             self.sent_bytes += len(chunk)
@@ -324,6 +326,7 @@ async def test_when_the_client_goes_away_the_storage_is_let_go(
     storage: Pair, stub: StubStorage
 ) -> None:
     storage[0].chunks = [b"x" * 65_536] * 2048
+    storage[0].pause_s = 0.001
     async with served(preview_app(stub, storage[1][7:])) as url:
         async with (
             httpx.AsyncClient() as client,
