@@ -265,7 +265,14 @@ STARTING = answer(404, {"name": "NOT_FOUND", "status": 404, "message": "Not foun
         ([STARTING] * 4, []),
         ([GUARDED, answer(500, b"", content_type="text/html"), GUARDED, GUARDED], []),
     ],
-    ids=str,
+    ids=[
+        "all there",
+        "one absent",
+        "all absent",
+        "module starts",
+        "endpoints start",
+        "fails",
+    ],
 )
 async def test_what_is_absent_is_found_out_at_the_start(
     upstream: Upstream,
