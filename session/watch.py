@@ -6,6 +6,7 @@ Next.js application deleted) is found by looking into the vault now and then.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -56,6 +57,9 @@ class SessionWatch:
         look.set()
         self._waiting[name].add(look)
         try:
+            # An end between a look and the line being up would be heard by nobody.
+            with contextlib.suppress(UpstreamUnavailableError):
+                await self._broadcast.up()
             while await self._is_open(ref, look):
                 pass
         finally:

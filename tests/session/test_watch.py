@@ -7,7 +7,7 @@ import pytest
 
 from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
-from session.broadcast import LocalBroadcast
+from session.broadcast import LocalBroadcast, Topic
 from session.memory import MemoryVault
 from session.policy import SessionPolicy
 from session.records import SessionEntry
@@ -45,6 +45,33 @@ async def test_an_announced_end_is_heard_at_once() -> None:
     await vault.take(REF.vault_key)
     assert not waiting.done()
     watch.announce(REF.vault_key)
+    await asyncio.wait_for(waiting, 1)
+
+
+class OpeningBroadcast(LocalBroadcast):
+    """What is said before the line is up is heard by nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+
+    def send(self, topic: Topic, word: bytes) -> None:
+        if self.opened.is_set():
+            super().send(topic, word)
+
+    async def up(self) -> None:
+        await self.opened.wait()
+
+
+async def test_an_end_while_the_line_is_being_opened_is_found_when_it_is_up() -> None:
+    vault, clock, line = MemoryVault(), Clock(), OpeningBroadcast()
+    await open_session(vault, clock)
+    watch = SessionWatch(vault, SessionPolicy(), line, every_s=3600, clock=clock)
+    waiting = asyncio.create_task(watch.until_end(REF))
+    await asyncio.sleep(0.05)
+    await vault.take(REF.vault_key)
+    watch.announce(REF.vault_key)
+    line.opened.set()
     await asyncio.wait_for(waiting, 1)
 
 
