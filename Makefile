@@ -26,7 +26,7 @@ run: $(READY) ## start the sandbox and the server, with demo data
 
 test: $(READY) ## run the tests, two files at a time
 	@echo "==> tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 nextjs: $(READY) ## compile and run docs/nextjs.md with the real code generator
 	@NEXTJS_CODEGEN=1 $(BIN)/python -m pytest tests/flow/test_nextjs.py $(ARGS)
