@@ -17,7 +17,7 @@ from .ids import upstream_id
 from .note_pages import NoteList
 from .outcomes import look_up
 from .paging import Cursors, Page, PageRequest, keyset_page, rowless_page
-from .retries import checked_key, other_input
+from .retries import checked_key, made_is_gone, other_input
 
 # What tells whether a stored note is the one that was to be written.
 _COMPARED: Final = frozenset({"body", "post_id", "updated_at"})
@@ -104,7 +104,10 @@ async def create_note(
     except ConflictError:
         if key is None:
             raise
-        note = await written()
+        try:
+            note = await written()
+        except NotFoundError:  # deleted since the refusal
+            raise made_is_gone() from None
     except UpstreamError as failure:
         found = await look_up(failure, written)
         if found is None:

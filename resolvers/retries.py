@@ -229,7 +229,7 @@ class KeyedWrite(Generic[T]):
         try:
             row = await self._work.read(id)
         except NotFoundError:
-            raise _refused("What was made with this key is gone.") from None
+            raise made_is_gone() from None
         await self._work.confirm(receipt)
         return row
 
@@ -254,6 +254,11 @@ class KeyedWrite(Generic[T]):
 def other_input() -> UpstreamError:
     """For a key that comes with something else than it came with first."""
     return _refused("This key was used before, with another input.")
+
+
+def made_is_gone() -> UpstreamError:
+    """For a key whose row has been deleted since."""
+    return _refused("What was made with this key is gone.")
 
 
 def _refused(message: str) -> UpstreamError:

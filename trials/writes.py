@@ -94,10 +94,14 @@ async def create(actor: Actor, writing: Writing) -> None:
         was_open = True
         await asyncio.sleep(rng.uniform(0.2, 1.0))
     note_creation(actor, writing, thing, content, outcome, was_open=was_open)
-    if outcome.kind == "done" and key and rng.random() < 0.2:
+
+    async def repeat() -> None:
         again = await submit(actor, writing, thing, content)
         if again.kind == "done" and again.row[writing.kind]["id"] != thing.id:
             actor.model.duplicates.append(f"{thing.marker} was made twice by its key")
+
+    if outcome.kind == "done" and key and rng.random() < 0.2:
+        await _alone(thing, repeat)
 
 
 def note_creation(

@@ -533,6 +533,17 @@ async def test_a_repeated_post_that_was_deleted_is_told(world: World) -> None:
     assert await world.titles() == []
 
 
+async def test_a_repeated_note_that_is_deleted_at_that_moment_is_told(
+    world: World, sandbox: Sandbox
+) -> None:
+    """It is there when the write is refused, and gone when it is looked at."""
+    input = {"body": "short-lived", "idempotencyKey": "a key"}
+    await world.me.data(CREATE_NOTE, input=input)
+    sandbox.fail("flux", "/notes", method="GET", status=200, body=[], times=1)
+    again = await world.me.data(CREATE_NOTE, input=input)
+    assert again["r"]["field"] == "idempotencyKey"
+
+
 async def test_claims_end_by_themselves_and_hold_no_text_of_the_person(
     world: World, sandbox: Sandbox
 ) -> None:
