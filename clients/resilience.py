@@ -6,7 +6,9 @@ For each class of calls (reads, writes, authentication) of one upstream:
 * a circuit breaker: after a few consecutive failures calls are refused at once, but
   for one probe a second, so that the upstream's return is noticed within a second. A
   Conduit whose database pool is used up answers nothing for 60 s (conduit.md §9).
-* a bulkhead: no class may take all connections, and nobody waits long for one.
+* a bulkhead: no class may take all connections. Others stand in line, as long as it
+  moves: who waits for an upstream that answers is served, who waits for one that hangs
+  is told soon.
 * `Retry-After`: until it is over the upstream's own answer is given again, unasked.
 
 `RetryBudget` bounds repetitions: an upstream that is down gets few calls twice.
@@ -27,6 +29,8 @@ READ_METHODS: Final = frozenset({"GET", "HEAD"})
 # anybody just now (flux.md §5, §6; conduit.md §9).
 UNAVAILABLE: Final = frozenset({502, 503, 504})
 LONGEST_RETRY_AFTER_S: Final = 30.0
+# How often somebody looks whether those in line wait in vain.
+LOOK_S: Final = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class ResilienceLimits:
     """`failures` in a row open the circuit. Times are in seconds.
 
     A call that had less than `fair_s` says nothing about the upstream: its operation's
-    deadline was near.
+    deadline was near. Who stands in line leaves when it has not moved for `wait_s`.
     """
 
     failures: int = 5
@@ -60,7 +64,7 @@ class ResilientTransport:
         told = gate.told_to_wait()
         if told is not None:
             return told
-        await gate.enter(timeout_s)
+        timeout_s = await gate.enter(timeout_s)
         try:
             answer = await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
@@ -77,7 +81,7 @@ class ResilientTransport:
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`. Reading the body takes none of the bulkhead's room."""
         gate = self._gate(request)
-        await gate.enter(timeout_s)
+        timeout_s = await gate.enter(timeout_s)
         try:
             incoming = await self._inner.open(request, timeout_s=timeout_s)
         except TransportError as error:
@@ -116,6 +120,15 @@ def class_of(request: Outgoing) -> CallClass:
     return "writes"
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A call in line; its times are the loop's."""
+
+    turn: asyncio.Future[None]
+    since: float
+    until: float
+
+
 @dataclass(slots=True)
 class _Gate:
     """The state of one class of calls."""
@@ -127,13 +140,15 @@ class _Gate:
     quiet_answer: Answer | None = None
     # Counted here: a semaphore costs 1.3 µs a call.
     free: int = field(init=False)
-    queue: deque[asyncio.Future[None]] = field(default_factory=deque)
+    line: deque["_Waiting"] = field(default_factory=deque)
+    moved_at: float = 0.0
+    look: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.free = self.limits.concurrent
 
-    async def enter(self, timeout_s: float) -> None:
-        """Room for one call; `leave` must follow.
+    async def enter(self, timeout_s: float) -> float:
+        """Room for one call; `leave` must follow. What is left of its time.
 
         Raises: TransportError, nothing having been sent.
         """
@@ -141,26 +156,49 @@ class _Gate:
             self._probe()
         if self.free > 0:
             self.free -= 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self.queue.append(turn)
+            return timeout_s
+        since = _now()
+        # Half of its time, so that the other half is left for the call itself.
+        await self._stand_in_line(since, since + timeout_s / 2)
+        return timeout_s - (_now() - since)
+
+    async def _stand_in_line(self, since: float, until: float) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.line.append(_Waiting(turn, since, until))
+        if self.look is None:
+            self._look_later()
         try:
-            async with asyncio.timeout(min(self.limits.wait_s, timeout_s)):
-                await turn
-        except (TimeoutError, asyncio.CancelledError) as error:
-            if not turn.cancelled():
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:
                 # It had just become this call's turn: let it be the next one's.
                 self.leave()
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            message = "too many calls wait for this upstream"
-            raise TransportError("timeout", message, sent=False) from None
+            raise
+
+    def _look_later(self) -> None:
+        """One timer for all who wait: cheaper than one each, and a moment late."""
+        loop = asyncio.get_running_loop()
+        self.look = loop.call_later(LOOK_S, self._look_along_the_line)
+
+    def _look_along_the_line(self) -> None:
+        now, patience_s = _now(), self.limits.wait_s
+        stands = now - self.moved_at >= patience_s
+        for one in self.line:
+            in_vain = stands and now - one.since >= patience_s
+            if (in_vain or one.until <= now) and not one.turn.done():
+                message = "too many calls wait for this upstream"
+                one.turn.set_exception(TransportError("timeout", message, sent=False))
+        self.line = deque(one for one in self.line if not one.turn.done())
+        self.look = None
+        if self.line:
+            self._look_later()
 
     def leave(self) -> None:
         """The call is over, in whatever way: its place is that of the first in line."""
-        while self.queue:
-            turn = self.queue.popleft()
+        while self.line:
+            turn = self.line.popleft().turn
             if not turn.done():
+                self.moved_at = _now()
                 turn.set_result(None)
                 return
         self.free += 1

@@ -1,7 +1,9 @@
 """The gate before an upstream: breaker, bulkhead, Retry-After, retry budget."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,11 +29,13 @@ class Upstream:
         self.outcome = outcome
         self.headers: dict[str, str] = {}
         self.calls = 0
+        self.timeouts: list[float] = []
 
     async def exchange(
         self, request: Outgoing, *, timeout_s: float, max_bytes: int
     ) -> Answer:
         self.calls += 1
+        self.timeouts.append(timeout_s)
         if isinstance(self.outcome, asyncio.Event):
             await self.outcome.wait()
             return Answer(200, {}, b"")
@@ -150,6 +154,42 @@ async def test_classes_of_calls_fail_apart() -> None:
 )
 def test_each_call_has_its_class(method: str, path: str, expected: str) -> None:
     assert class_of(Outgoing(method, f"http://up.test{path}", {})) == expected
+
+
+async def test_who_stands_in_a_line_that_moves_is_served_however_long_it_is() -> None:
+    upstream = Upstream(asyncio.Event())
+    transport = ResilientTransport(upstream, LIMITS)
+    calls = [asyncio.create_task(ask(transport)) for _ in range(20)]
+    for _ in range(10):  # 0.3 s in all, and 0.05 s is as long as nothing may move
+        await asyncio.sleep(0.03)
+        upstream.outcome, room = asyncio.Event(), upstream.outcome
+        room.set()
+    assert await asyncio.gather(*calls) == [200] * 20
+
+
+async def test_the_time_in_line_is_taken_from_that_of_the_call() -> None:
+    upstream = Upstream(asyncio.Event())
+    transport = ResilientTransport(upstream, LIMITS)
+    calls = [asyncio.create_task(ask(transport, timeout_s=2.0)) for _ in range(4)]
+    for _ in range(3):
+        await asyncio.sleep(0.03)
+        upstream.outcome, room = asyncio.Event(), upstream.outcome
+        room.set()
+    assert await asyncio.gather(*calls) == [200] * 4
+    assert upstream.timeouts[:2] == [2.0, 2.0]
+    assert all(1.0 < left_s < 2.0 for left_s in upstream.timeouts[2:])
+
+
+async def test_who_would_have_no_time_left_for_the_call_leaves_the_line() -> None:
+    upstream = Upstream(asyncio.Event())
+    transport = ResilientTransport(upstream, replace(LIMITS, wait_s=5.0))
+    held = [asyncio.create_task(ask(transport)) for _ in range(2)]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    assert await ask(transport, timeout_s=0.3) == "timeout, not sent"
+    assert 0.15 <= time.monotonic() - began < 0.3
+    upstream.outcome.set()
+    assert await asyncio.gather(*held) == [200, 200]
 
 
 async def test_nobody_waits_long_for_room_and_another_class_has_its_own() -> None:
