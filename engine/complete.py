@@ -93,6 +93,8 @@ def regular(run: Run, classes: set[type]) -> bool:
     """Whether values of these classes are objects: neither null, nor exceptions, nor
     awaitable. Looks at a class once for each plan.
     """
+    if classes <= run.plan.ordinary:
+        return True
     for class_ in classes - run.plan.ordinary:
         if (
             class_ is type(None)
@@ -147,7 +149,7 @@ def complete_objects(
     if not regular(run, classes):
         return False
     if values:
-        descend(run, field, level, Rows(values, parents, None, None))
+        descend(run, field, level, Rows(values, parents, None, None), classes)
     return True
 
 
@@ -159,18 +161,22 @@ def complete_lists(
     parents: list[int] = []
     slots: list[int] = []
     spans: list[tuple[int, int, int]] = []
+    classes: set[type] = set()
     for row, value in enumerate(values):
         if value is None and field.nullable[0]:
             continue
-        if value.__class__ is not list or not regular(run, set(map(type, value))):
+        if value.__class__ is not list:
             return False
+        classes.update(map(type, value))
         start, count = len(sources), len(value)
         sources += value
         parents += [row] * count
         slots += range(count)
         spans.append((row, start, start + count))
+    if not regular(run, classes):
+        return False
     if sources:
-        descend(run, field, level, Rows(sources, parents, slots, spans))
+        descend(run, field, level, Rows(sources, parents, slots, spans), classes)
     else:
         for row, _, _ in spans:
             level.put(row, field, (), [])

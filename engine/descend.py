@@ -63,19 +63,25 @@ class Asked(NamedTuple):
 Answers: TypeAlias = dict[int, GraphQLObjectType | Asked | None]
 
 
-def descend(run: Run, field: Field, level: Level, rows: Rows) -> None:
-    """Enter the level below with these objects."""
+def descend(
+    run: Run,
+    field: Field,
+    level: Level,
+    rows: Rows,
+    classes: set[type] | None = None,
+) -> None:
+    """Enter the level below with these objects; `classes` are those of all of them."""
     type_ = field.object_type
     if type_ is not None and type_.is_type_of is None:
         enter(run, field, level, rows, type_)
         return
-    groups = sure_types(field, rows)
-    if groups is not None and len(groups) == 1:
-        enter(run, field, level, rows, next(iter(groups)))
+    types = sure_types(field, rows.sources, classes or set(map(type, rows.sources)))
+    if types is not None and len(types) == 1:
+        enter(run, field, level, rows, next(iter(types.values())))
         return
     rows = make_lists(field, level, rows)
-    if groups is not None:
-        enter_groups(run, field, level, rows, groups)
+    if types is not None:
+        enter_groups(run, field, level, rows, grouped(rows.sources, types))
         return
     found: Answers = {}
     for n, source in enumerate(rows.sources):
@@ -84,24 +90,29 @@ def descend(run: Run, field: Field, level: Level, rows: Rows) -> None:
     go_on(run, field, level, rows, found)
 
 
-def sure_types(field: Field, rows: Rows) -> dict[GraphQLObjectType, list[int]] | None:
-    """The objects by their types, if their classes tell: nobody has to be asked.
-
-    One type alone has all of them; its list is left empty.
-    """
-    sources = rows.sources
+def sure_types(
+    field: Field, sources: Sequence[Value], classes: set[type]
+) -> dict[type, GraphQLObjectType] | None:
+    """The types of objects by their classes, if those tell: nobody has to be asked."""
     types: dict[type, GraphQLObjectType] = {}
-    for class_ in set(map(type, sources)):
+    castable = False  # only what has a dict can be cast
+    for class_ in classes:
         type_ = field.type_of_class(class_)
         if type_ is None:
             return None
         types[class_] = type_
-    if any(class_.__dictoffset__ for class_ in types):  # others cannot be cast
+        castable |= class_.__dictoffset__ != 0
+    if castable:
         for source in sources:
             if getattr(source, TYPE_CAST_ATTRIBUTE, None) is not None:
                 return None
-    if len(types) == 1:
-        return {type_: [] for type_ in types.values()}
+    return types
+
+
+def grouped(
+    sources: Sequence[Value], types: dict[type, GraphQLObjectType]
+) -> dict[GraphQLObjectType, list[int]]:
+    """The numbers of the objects by their types."""
     groups: dict[GraphQLObjectType, list[int]] = {}
     for n, source in enumerate(sources):
         groups.setdefault(types[type(source)], []).append(n)
