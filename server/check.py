@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TextIO
 
 from clients.errors import NotAuthenticatedError, UpstreamError, UpstreamTimeoutError
+from clients.flux.notes import NOTE_COLUMNS
 from clients.http import CallScope, Response, UpstreamHTTP
 from session.cookie import SessionCookie
 
@@ -24,8 +25,8 @@ CHECK_TIMEOUT_S: Final = 10.0
 PREVIEW_CHARACTERS: Final = 300
 # A person that owns nothing: with row-level security the answer is an empty list.
 CHECK_SUBJECT: Final = "connectivity-check"
-# All columns of flux-init.sql, so that a table of the guide alone shows.
-FLUX_TARGET: Final = "/notes?select=id,body,created_at,updated_at,post_id&limit=1"
+# All columns, so that a table of the guide alone shows.
+FLUX_TARGET: Final = f"/notes?select={','.join(sorted(NOTE_COLUMNS))}&limit=1"
 # Of conduit-init.json. What the loaders do without the first three: clients/conduit/
 # lookups.py.
 ENDPOINTS: Final = (

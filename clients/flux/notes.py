@@ -20,7 +20,8 @@ from .calls import FluxCalls
 from .postgrest import Condition
 from .records import FluxNote, FluxNotePage, NoteConditions
 
-NOTE_COLUMNS: Final = frozenset({"id", "body", "created_at", "updated_at", "post_id"})
+# All that are read here of the table in flux-init.sql.
+NOTE_COLUMNS: Final = frozenset(FluxNote.__struct_fields__)
 # What a cursor is made of.
 _KEYSET_COLUMNS: Final = frozenset({"id", "created_at"})
 _BY_IDS: Final = "notes by ids"

@@ -3,6 +3,7 @@
 import pytest
 from graphql import parse
 
+from engine.attribute import ATTRIBUTE
 from schema import schema
 from schema.selections import selection_of
 
@@ -48,6 +49,18 @@ def test_reads_one_operation_of_several():
 def test_columns_are_those_that_the_fields_show(fields, columns):
     found = selection(f"{{ notes {{ nodes {{ {fields} }} }} }}")
     assert found.note_columns == columns
+
+
+def test_every_column_that_a_note_shows_is_asked_of_flux():
+    shown = {}
+    for name, field in schema._schema.get_type("Note").fields.items():
+        definition = field.extensions["strawberry-definition"]
+        if (read := definition.metadata.get(ATTRIBUTE)) is not None:
+            shown[name] = read.path
+    assert {"databaseId", "body", "createdAt", "updatedAt"} <= shown.keys()
+    for name, column in shown.items():
+        asked = selection(f"{{ notes {{ nodes {{ {name} }} }} }}").note_columns
+        assert column in asked, name
 
 
 def test_introspection_asks_nothing_of_our_types():
