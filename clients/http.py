@@ -1,10 +1,10 @@
 """The one port to the network: every call to an upstream passes here.
 
-`UpstreamHTTP` (one per upstream and process, made by `server/app.py`) adds what every
-call needs: the deadline, one repetition of a read that failed for the moment (after a
-pause of random length, out of a budget), one repetition with a new token, a bound on
-the answer's size, a record per call. It knows no upstream; what an answer means is read
-in `clients/<upstream>/failures.py`.
+`UpstreamHTTP` (one per upstream and process, made by `server/resources.py`) adds what
+every call needs: the deadline, repetitions of a read that failed for the moment (each
+after a pause of random length, out of a budget), one repetition with a new token, a
+bound on the answer's size, a record per call. It knows no upstream; what an answer
+means is read in `clients/<upstream>/failures.py`.
 
 Beneath it stands a `Transport` (`transport.py`), which owns the connections. The
 types of what goes in and out (`exchange.py`) are to be imported from here.

@@ -1,8 +1,9 @@
 """`SessionService`: what a person does with sessions: sign up, in, out, list, end.
 
-One per process; made by `server/app.py`, called by `resolvers/users.py` through the
-request context. Whatever changes tokens upstream runs in a task of its own, under the
-lease of the person's family, so that a client that hangs up leaves nothing half done.
+One per process; made by `server/resources.py`, called by `resolvers/users.py` and
+`resolvers/sessions.py` through the request context. Whatever changes tokens upstream
+runs in a task of its own, under the lease of the person's family, so that a client that
+hangs up leaves nothing half done.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """`SessionPolicy`: how long sessions live and how the devices of a person share tokens.
 
-Made from the settings by `server/app.py`; read by the rest of `session/`.
+Made by `server/session_settings.py`; read by the rest of `session/`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Opens the connection to Redis: one server, Sentinel or Cluster, with or without TLS.
 
-Called once by `server/app.py`; what comes out goes into `RedisVault`. Relies on
+Called by `server/resources.py`; what comes out goes into `RedisVault`. Relies on
 redis-py's own classes for discovery and failover.
 """
 

@@ -1,7 +1,8 @@
 """`RedisVault`: the vault in Redis or Valkey, one server, Sentinel or Cluster.
 
-Made by `server/app.py` on what `redis_connection.connect` gives; a `TokenVault`. The
-only module, with `redis_reader.py` below it, that sends Redis commands of the vault.
+Made by `server/resources.py` on what `redis_connection.connect` gives; a `TokenVault`.
+The only module, with `redis_reader.py` below it, that sends Redis commands of the
+vault.
 
 Names in Redis: `vault:{vaultKey}` is shared with the Next.js application of the
 Conduit guide; everything else stands under our own prefix::

@@ -1,9 +1,9 @@
 """`TokenKeeper`: reads a session's tokens and renews them, once for everybody.
 
-One per process, made by `server/app.py`; `session/auth.py` asks it for every request
-that needs a token. Relies on conduit.md §2 and the recordings auth, auth_concurrency:
-a refresh token is good for one use, a second renewal with it is refused with 400, and
-a renewal ends the old access token at once.
+One per process, made by `server/resources.py`; `session/auth.py` asks it for every
+request that needs a token. Relies on conduit.md §2 and the recordings auth,
+auth_concurrency: a refresh token is good for one use, a second renewal with it is
+refused with 400, and a renewal ends the old access token at once.
 
 A renewal, from inside to outside: the upstream is asked once; under the family's
 lease, so no other process does the same; after the vault was read again, since
