@@ -114,14 +114,17 @@ class CallScope:
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """A whole answer, whatever its status. Header names are in lower case."""
+    """A whole answer, whatever its status. Header names are in lower case.
+
+    `writes`: what was asked for may change something upstream.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     service: Service | None = None
     operation: str | None = None
-    method: str = "GET"
+    writes: bool = False
 
     @property
     def media_type(self) -> str:

@@ -15,7 +15,7 @@ from .errors import (
     UpstreamError,
     UpstreamUnavailableError,
 )
-from .http import READS, Response
+from .http import Response
 
 JSON_TYPE: Final = "application/json"
 
@@ -62,7 +62,7 @@ def raised_by(
     elif isinstance(error, RateLimitedError):
         error.retry_after_s = retry_after_s(response)
     elif isinstance(error, UpstreamUnavailableError):
-        error.outcome_unknown = failure.unknown and response.method not in READS
+        error.outcome_unknown = failure.unknown and response.writes
     return error
 
 

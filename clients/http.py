@@ -42,7 +42,6 @@ from .transports import TransportName, open_transport
 
 __all__ = [
     "NO_HEADERS",
-    "READS",
     "Auth",
     "CallRecord",
     "CallScope",
@@ -311,7 +310,7 @@ class UpstreamHTTP:
             answer.body,
             self.service,
             call.operation,
-            call.outgoing.method,
+            call.outgoing.writes,
         )
 
     async def _open(self, call: _Call, ends_at: float) -> Incoming:

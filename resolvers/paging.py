@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -141,8 +142,10 @@ class Cursors:
         if not _TIME.fullmatch(created_at):
             raise _malformed()
         try:
+            # Conduit's refusal of a day that does not exist would not name the cursor.
+            datetime.fromisoformat(created_at)
             return Keyset(created_at=created_at, id=conduit_id(key))
-        except InvalidInputError:
+        except (ValueError, InvalidInputError):
             raise _malformed() from None
 
     def read_offset(self, cursor: str) -> int:

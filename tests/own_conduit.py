@@ -102,9 +102,19 @@ class OwnConduit:
 
     def change_post(self, name: str, **options: object) -> None:
         """Change a field of the schema, as an administrator may."""
-        declared = self.state.declared
-        (post,) = declared.schemas
-        fields = post.source["fields"]
-        changed = {**fields, name: {**fields[name], **options}}
-        schema = schema_from({**post.source, "fields": changed})
-        self.state.declare(replace(declared, schemas=(schema,)))
+        fields = self._post_fields()
+        self._declare_post({**fields, name: {**fields[name], **options}})
+
+    def take_from_post(self, name: str) -> None:
+        """As if the schema had never had this field."""
+        fields = self._post_fields()
+        self._declare_post({key: fields[key] for key in fields if key != name})
+
+    def _post_fields(self) -> dict[str, Any]:
+        (post,) = self.state.declared.schemas
+        return dict(post.source["fields"])
+
+    def _declare_post(self, fields: dict[str, Any]) -> None:
+        (post,) = self.state.declared.schemas
+        schema = schema_from({**post.source, "fields": fields})
+        self.state.declare(replace(self.state.declared, schemas=(schema,)))

@@ -37,6 +37,8 @@ class Offers:
     ) -> None:
         self.storage_authorization = storage_authorization
         self.object_ids: bool | None = None
+        # Of the optional fields of a post, as the post that was read last told.
+        self.missing_fields: frozenset[str] = frozenset()
         self._clock = clock
         self._absent_until: dict[str, float] = {}
         self._told: set[str] = set()

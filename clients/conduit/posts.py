@@ -19,6 +19,7 @@ from clients.errors import (
     UpstreamMisconfiguredError,
 )
 from clients.http import Response
+from clients.ids import is_uuid
 from clients.keyset import Keyset
 
 from . import database, lookups
@@ -53,6 +54,7 @@ _BY_ID: Final = lookups.Source(
     documents=msgspec.json.Decoder(list[ConduitPost]),
 )
 _DOCUMENT: Final = msgspec.json.Decoder(dict[str, object])
+_OPTIONAL_FIELDS: Final = frozenset({"body", "coverFile"})
 _WRITTEN_BY_CONDUIT: Final = frozenset({"_id", "createdAt", "updatedAt", "__v"})
 # Deletes are answered before they can be seen to be done; a second look after this.
 _SECOND_LOOK_S: Final = 0.1
@@ -210,7 +212,16 @@ class ConduitPosts:
             database.target(self._path(id), database.populated(populate)),
             operation="post",
         )
-        return response.decode(_POST)
+        post, document = response.decode(_POST), response.decode(_DOCUMENT)
+        self._note_fields(document)
+        return post
+
+    def _note_fields(self, document: Mapping[str, object]) -> None:
+        """Learn what the schema lacks: on PostgreSQL a declared field is always there,
+        if only as null (conduit.md §1); on MongoDB its absence tells nothing."""
+        if is_uuid(str(document.get("_id"))):
+            missing = _OPTIONAL_FIELDS - document.keys()
+            self._calls.offers.missing_fields = missing
 
     async def create(
         self,
@@ -245,10 +256,11 @@ class ConduitPosts:
 
         PATCH cannot clear (null is 400), PUT nulls what it is not given, and an empty
         PATCH costs the upstream a database connection for good: nothing to change is
-        a read.
+        a read. So would be one of fields that Conduit drops: where `get` told that the
+        schema lacks one, nothing is sent.
 
         Raises: NotFoundError, InvalidInputError, PermissionDeniedError,
-        UpstreamMisconfiguredError (a field was dropped).
+        UpstreamMisconfiguredError (a field is not in the schema, or was dropped).
         """
         fields: dict[str, object] = {}
         if "title" in changes:
@@ -270,6 +282,7 @@ class ConduitPosts:
         """
         response = await self._calls.read(self._path(id), operation="post")
         document = response.decode(_DOCUMENT)
+        self._note_fields(document)
         return {name: document[name] for name in document.keys() - _WRITTEN_BY_CONDUIT}
 
     async def _replace(
@@ -282,8 +295,11 @@ class ConduitPosts:
                 field="title",
                 service="conduit",
             )
+        sent = _set_only(fields)
+        for name in self._calls.offers.missing_fields & sent.keys():
+            raise _no_such_field(name, "update post")
         response = await self._calls.write(
-            method, self._path(id), operation="update post", json=_set_only(fields)
+            method, self._path(id), operation="update post", json=sent
         )
         return _kept(response, fields)
 
@@ -327,16 +343,22 @@ def _kept(response: Response, sent: Mapping[str, object]) -> ConduitPost:
     post = response.decode(_POST)
     for name, kept in (("body", post.body), ("coverFile", post.cover_file_id)):
         if kept is None and sent.get(name) is not None:
-            failure = UpstreamMisconfiguredError(
-                f"{response.operation}: the schema Post has no field {name} (is "
-                "conduit-init.json applied?)",
-                service="conduit",
-                operation=response.operation,
-                status=response.status,
-            )
+            failure = _no_such_field(name, response.operation, response.status)
             failure.outcome_unknown = True  # the rest was written
             raise failure
     return post
+
+
+def _no_such_field(
+    name: str, operation: str | None, status: int | None = None
+) -> UpstreamMisconfiguredError:
+    return UpstreamMisconfiguredError(
+        f"{operation}: the schema Post has no field {name} (is conduit-init.json "
+        "applied?)",
+        service="conduit",
+        operation=operation,
+        status=status,
+    )
 
 
 def _quoted(text: str) -> str:

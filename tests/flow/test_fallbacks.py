@@ -196,6 +196,22 @@ async def test_a_conduit_that_asks_who_its_client_is_is_told_with_every_call(
         assert await me.data("{ posts { nodes { title } } }") == expected
 
 
+async def test_a_schema_without_body_is_sent_no_patch_of_nothing(
+    sandbox: Sandbox, conduit: OwnConduit
+) -> None:
+    conduit.take_from_post("body")
+    async with signed_in(sandbox, conduit, "me") as me:
+        id = str(conduit.state.add_post("one", conduit.join("me"))["_id"])
+        conduit.forget()
+        refused = await me(UPDATE_POST, input={"id": id, "body": "text"})
+        assert [method for method, _ in conduit.calls()] == ["GET"]
+        renamed = await me.data(UPDATE_POST, input={"id": id, "title": "two"})
+    (error,) = refused["errors"]
+    assert error["extensions"]["code"] == "UPSTREAM_MISCONFIGURED"
+    assert "outcomeUnknown" not in error["extensions"]
+    assert renamed["r"]["post"]["title"] == "two"
+
+
 async def test_the_check_names_what_is_absent_and_what_stands_in(
     sandbox: Sandbox, conduit: OwnConduit
 ) -> None:

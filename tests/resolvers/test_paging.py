@@ -41,6 +41,17 @@ def test_a_keyset_cursor_keeps_the_upstreams_text(time):
     assert cursors.read_keyset(written) == Keyset(created_at=time, id=KEY)
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["2026-02-30T06:17:19Z", "2026-11-22T24:17:19Z", "2026-11-22T06:17:19+99:00"],
+)
+def test_a_forged_cursor_of_a_time_that_is_none_is_refused(time):
+    """Conduit answers an input that is no date by a page of HTML, status 400."""
+    cursors = Cursors("posts")
+    with pytest.raises(InvalidInputError):
+        cursors.read_keyset(cursors.keyset(Row(KEY, time)))
+
+
 @given(st.integers(0, 10**9))
 def test_an_offset_cursor_keeps_its_position(position):
     cursors = Cursors("posts", "title")

@@ -119,7 +119,7 @@ def as_response(request: dict[str, Any], answer: dict[str, Any]) -> Response:
         raw or (json.dumps(body).encode() if body else b""),
         "conduit",
         "operation",
-        request["method"],
+        request["method"] not in ("GET", "HEAD"),
     )
 
 
@@ -285,7 +285,7 @@ def module(status: int, message: str, **more: str) -> Response:
         json.dumps(body).encode(),
         "conduit",
         "operation",
-        "POST",
+        writes=True,
     )
 
 

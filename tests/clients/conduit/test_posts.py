@@ -414,6 +414,44 @@ async def test_a_field_that_conduit_dropped_is_no_success(
     assert made.value.outcome_unknown
 
 
+@pytest.mark.parametrize("changes", [{"body": "b"}, {"body": "b", "title": "t"}])
+async def test_what_the_schema_lacks_is_refused_before_an_empty_patch_goes_out(
+    upstream: Upstream, conduit: ConduitClient, changes: PostChanges
+) -> None:
+    """Conduit would drop it, and a PATCH of nothing holds a connection to its database
+    for good (recordings database_write, "patch: empty body", and database_stall)."""
+    guides = recorded("database_write", "read before delete")
+    upstream.script(answer(200, guides))
+    post = await conduit.posts.get(uuid(1))
+    with pytest.raises(UpstreamMisconfiguredError, match="no field body") as refused:
+        await conduit.posts.update(post.id, changes)
+    assert not refused.value.outcome_unknown
+    upstream.script(answer(200, guides | {"coverFile": FILE}))
+    await conduit.posts.update(post.id, {"cover_file_id": FILE})
+    assert [seen.method for seen in upstream.seen] == ["GET", "PATCH"]
+
+
+async def test_a_field_that_was_provisioned_meanwhile_is_written(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    guides = recorded("database_write", "read before delete")
+    upstream.script(answer(200, guides), answer(200, guides | {"body": None}))
+    for _ in range(2):
+        post = await conduit.posts.get(uuid(1))
+    upstream.script(answer(200, guides | {"body": "b"}))
+    assert (await conduit.posts.update(post.id, {"body": "b"})).body == "b"
+
+
+async def test_an_absent_field_of_mongodb_is_only_unset(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    unset = document(_id="6741a0c2b1f4d2a3c4e5f601")
+    del unset["body"], unset["coverFile"]
+    upstream.script(answer(200, unset), answer(200, unset | {"body": "b"}))
+    post = await conduit.posts.get("6741a0c2b1f4d2a3c4e5f601")
+    assert (await conduit.posts.update(post.id, {"body": "b"})).body == "b"
+
+
 async def test_clearing_a_field_puts_the_rest_of_a_fresh_read(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:
@@ -566,6 +604,17 @@ async def test_an_answer_that_breaks_the_contract_is_told(
     with pytest.raises(UpstreamResponseError) as caught:
         await conduit.posts.list_page(limit=1)
     assert (caught.value.service, caught.value.operation) == ("conduit", "posts page")
+
+
+def recorded(file: str, note: str) -> dict[str, Any]:
+    content = json.loads((RECORDINGS / f"{file}.json").read_text())
+    (body,) = (
+        exchange["response"]["body"]
+        for exchange in content["exchanges"]
+        if exchange["note"] == note
+    )
+    assert isinstance(body, dict)
+    return body
 
 
 def recorded_pages() -> list[Any]:

@@ -109,9 +109,8 @@ def as_response(request: dict[str, Any], recorded: dict[str, Any]) -> Response:
         body = json.dumps(recorded["body"]).encode()
     else:
         body = (recorded.get("body_text") or "").encode()
-    return Response(
-        recorded["status"], headers, body, "flux", "operation", request["method"]
-    )
+    writes = request["method"] not in ("GET", "HEAD")
+    return Response(recorded["status"], headers, body, "flux", "operation", writes)
 
 
 REFUSALS = [
@@ -216,13 +215,13 @@ def refusal(
     status: int,
     body: object = None,
     *,
-    method: str = "GET",
+    writes: bool = False,
     media: str = "application/json",
     headers: dict[str, str] | None = None,
 ) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     all_headers = {"content-type": media, **(headers or {})}
-    return Response(status, all_headers, raw, "flux", "operation", method)
+    return Response(status, all_headers, raw, "flux", "operation", writes)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_details_that_are_a_list_do_not_hide_the_code() -> None:
 )
 def test_which_writes_are_in_doubt(status: int, body: object, unknown: bool) -> None:
     media = "text/html" if isinstance(body, bytes) else "application/json"
-    write = raised(refusal(status, body, method="POST", media=media))
+    write = raised(refusal(status, body, writes=True, media=media))
     read = raised(refusal(status, body, media=media))
     assert isinstance(write, UpstreamUnavailableError)
     assert isinstance(read, UpstreamUnavailableError)
@@ -292,7 +291,7 @@ def test_the_wait_asked_for_is_told(value: str, expected: float | None) -> None:
 def test_a_head_without_a_body_is_told_by_its_status(
     status: int, kind: type[UpstreamError]
 ) -> None:
-    assert type(raised(refusal(status, b"", method="HEAD", media=""))) is kind
+    assert type(raised(refusal(status, b"", media=""))) is kind
 
 
 @pytest.mark.parametrize(

@@ -443,6 +443,23 @@ async def test_a_write_that_the_gateway_gave_up_on_is_of_unknown_outcome(
 
 
 @pytest.mark.parametrize(
+    ("status", "word"), [(504, "upstream timeout"), (502, "upstream error")]
+)
+async def test_a_read_by_post_leaves_nothing_in_doubt(
+    upstream: Upstream, scope: CallScope, status: int, word: str
+) -> None:
+    """A mutation that shows notes of a post would be told that it may have failed."""
+    upstream.script(answer(status, {"error": word}))
+    notes = flux(upstream, scope).notes
+    with pytest.raises(UpstreamUnavailableError) as counting:
+        await notes.counts_by_posts([uuid(1)])
+    with pytest.raises(UpstreamUnavailableError) as reading:
+        await notes.by_posts([uuid(1)], per_post=1, beyond=None, columns=BODY)
+    assert not counting.value.outcome_unknown
+    assert not reading.value.outcome_unknown
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"id": uuid(1)},
