@@ -66,6 +66,10 @@ class ResilientTransport:
             return told
         timeout_s = await gate.enter(timeout_s)
         try:
+            # Again: it may have been said while this call stood in line.
+            told = gate.told_to_wait()
+            if told is not None:
+                return told
             answer = await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
             )
@@ -152,7 +156,8 @@ class _Gate:
 
         Raises: TransportError, nothing having been sent.
         """
-        if self.failures >= self.limits.failures:
+        is_probe = self.failures >= self.limits.failures
+        if is_probe:
             self._probe()
         if self.free > 0:
             self.free -= 1
@@ -160,6 +165,13 @@ class _Gate:
         since = _now()
         # Half of its time, so that the other half is left for the call itself.
         await self._stand_in_line(since, since + timeout_s / 2)
+        if self.failures >= self.limits.failures and not is_probe:
+            # The circuit has opened meanwhile.
+            try:
+                self._probe()
+            except TransportError:
+                self.leave()
+                raise
         return timeout_s - (_now() - since)
 
     async def _stand_in_line(self, since: float, until: float) -> None:

@@ -222,6 +222,37 @@ async def test_retry_after_is_heeded_without_asking_again() -> None:
     assert await ask(transport) == 200
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [(429, {"retry-after": "9"}, 429), (503, {}, "circuit, not sent")],
+)
+async def test_who_stands_in_line_hears_that_the_upstream_wants_no_more_calls(
+    status: int, headers: dict[str, str], told: int | str
+) -> None:
+    """They came before its answer; what they are told is what came after it."""
+
+    class Answering(Upstream):
+        """Holds the first two calls, and answers all alike."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.room = asyncio.Event()
+
+        async def exchange(self, request: Outgoing, **how: Any) -> Answer:
+            self.calls += 1
+            await self.room.wait()
+            return Answer(status, headers, b"")
+
+    upstream = Answering()
+    transport = ResilientTransport(upstream, replace(LIMITS, failures=2))
+    calls = [asyncio.create_task(ask(transport)) for _ in range(8)]
+    await asyncio.sleep(0)
+    upstream.room.set()
+    assert await asyncio.gather(*calls) == [status] * 2 + [told] * 6
+    assert upstream.calls == 2
+    assert transport._gates["reads"].free == LIMITS.concurrent
+
+
 async def test_a_cancelled_call_gives_its_room_back_and_is_no_failure() -> None:
     upstream = Upstream(asyncio.Event())
     transport = ResilientTransport(upstream, LIMITS)
