@@ -307,6 +307,25 @@ async def test_who_goes_away_while_waiting_takes_no_connection_along(
         assert calls[3].result().status == 200
 
 
+@OURS
+async def test_who_goes_away_just_as_its_wait_is_over_is_gone(
+    upstream: Upstream, transport_name: TransportName
+) -> None:
+    """A cancellation that came out as a time-out would let its task go on."""
+    upstream.script(hang)
+    pool = upstream.transport(replace(LIMITS, max_connections=1))
+    held = asyncio.ensure_future(get(pool, upstream.url))
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(get(pool, upstream.url))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(pool.aclose())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(closing, held, return_exceptions=True)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 @STOPPING
 async def test_the_room_of_one_origin_s_idle_connections_is_another_s(
     upstream: Upstream, transport_name: TransportName
