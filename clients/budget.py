@@ -161,9 +161,21 @@ class _Purse:
     refusals: list[float | None] = field(default_factory=list)
     filling: bool = False
 
-    @property
-    def idle(self) -> bool:
-        return not (self.tokens or self.waiting or self.filling)
+    def idle(self, now: float) -> bool:
+        """Nobody waits, and what is left in it is not good any more."""
+        holds = self.tokens and now < self.good_until
+        return not (holds or self.waiting or self.filling)
+
+    def put(self, now: float) -> None:
+        """A token that was not used is the next one's; too old, it is nobody's."""
+        if now >= self.good_until:
+            return
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.token.done():
+                waiter.token.set_result(None)
+                return
+        self.tokens += 1
 
     def expected_at(self, place: int, span_s: float) -> float:
         """When the one with so many before it will have its token, at the earliest."""
@@ -202,7 +214,7 @@ class Budget:
         """The token that was taken last was not used."""
         purse = self._purses.get(payer)
         if purse is not None:
-            purse.tokens += 1
+            purse.put(asyncio.get_running_loop().time())
 
     def refused(self, payer: str = "", wait_s: float | None = None) -> None:
         """The upstream says that the budget is used up: others spend it too."""
@@ -219,8 +231,10 @@ class Budget:
 
     def _new(self, payer: str) -> _Purse:
         if len(self._purses) >= MOST_PAYERS:
-            for name in [name for name, purse in self._purses.items() if purse.idle]:
-                del self._purses[name]
+            now = asyncio.get_running_loop().time()
+            for name, purse in tuple(self._purses.items()):
+                if purse.idle(now):
+                    del self._purses[name]
         purse = self._purses[payer] = _Purse()
         return purse
 
@@ -234,18 +248,19 @@ class Budget:
         else:
             purse.waiting.append(waiter)
         self._fill_soon(payer, purse)
+        takes_it = False
         try:
             # `_pay` tells who waits in vain; this is for a ledger that is silent.
             async with asyncio.timeout_at(ends_at):
                 await waiter.token
+            takes_it = True
         except TimeoutError:
             raise self._limited(None) from None
-        except asyncio.CancelledError:
-            if waiter.paid:
-                purse.tokens += 1
-            raise
         finally:
-            if not waiter.paid and waiter in purse.waiting:
+            if waiter.paid and not takes_it:
+                # It came with the end of the caller's time, or as it went away.
+                purse.put(asyncio.get_running_loop().time())
+            elif not waiter.paid and waiter in purse.waiting:
                 purse.waiting.remove(waiter)
 
     def _refuse_if_hopeless(self, purse: _Purse, waiter: _Waiter, place: int) -> None:

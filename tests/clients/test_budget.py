@@ -226,6 +226,62 @@ def test_one_who_goes_away_while_waiting_takes_no_token_along() -> None:
     timeless(work())
 
 
+def test_what_was_not_sent_is_the_next_one_s_at_once() -> None:
+    async def work() -> None:
+        pot = budget(TEN)
+        await taken(pot, 10, 1)
+        waiting = [asyncio.create_task(pot.take(timeout_s=200)) for _ in range(2)]
+        await asyncio.sleep(1)
+        pot.give_back()
+        await waiting[0]
+        assert now() == 1001
+        await waiting[1]
+        assert now() == pytest.approx(1000 + TEN.span_s)
+
+    timeless(work())
+
+
+def test_a_token_that_comes_with_the_end_of_one_s_time_is_the_next_one_s() -> None:
+    class Silent(LocalLedger):
+        """Answers once."""
+
+        async def ask(self, payer: str, wanted: int, spare: int) -> Grant:
+            grant = await super().ask(payer, wanted, 0)
+            if not grant.tokens:
+                await asyncio.sleep(1000)
+            return grant
+
+    async def work() -> None:
+        pot = Budget("flux", TEN, Silent(TEN))
+        await taken(pot, 10, 1)
+        asyncio.get_running_loop().call_at(1001, pot.give_back)
+        late = asyncio.create_task(pot.take(timeout_s=1))
+        next_one = asyncio.create_task(pot.take(timeout_s=1.9))
+        with pytest.raises(RateLimitedError):
+            await late
+        assert await next_one == pytest.approx(0.9)
+        await pot.aclose()
+
+    timeless(work())
+
+
+def test_payers_whose_calls_were_not_sent_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An upstream that is down must not fill the memory with addresses."""
+    monkeypatch.setattr("clients.budget.MOST_PAYERS", 10)
+
+    async def work() -> None:
+        pot = budget(TEN)
+        for number in range(100):
+            await pot.take(f"192.0.2.{number}", timeout_s=10)
+            await asyncio.sleep(TEN.hold_s + 1)
+            pot.give_back(f"192.0.2.{number}")
+        assert len(pot._purses) <= 10
+
+    timeless(work())
+
+
 class Counted:
     """A ledger that counts how often it is asked."""
 
