@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final, cast
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from clients.errors import RateLimitedError
 
@@ -77,7 +77,7 @@ class CostBudget:
                 answer = await self.redis.execute_command(
                     "EVAL", _TAKE.source, 1, *arguments
                 )
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             log.warning("no budget was checked: %s", type(error).__name__)
             self._paused_until = now + PAUSE_S
             return None

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from typing import Final, cast
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from clients.budget import PLENTY, Grant, LocalLedger, Rate
 
@@ -121,7 +121,7 @@ class RedisLedger:
                 return await self._redis.execute_command(
                     "EVAL", script.source, 1, name, *arguments
                 )
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             log.warning("calls are counted here only: %s", type(error).__name__)
             self._paused_until = asyncio.get_running_loop().time() + PAUSE_S
             return None

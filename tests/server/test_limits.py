@@ -119,8 +119,13 @@ async def test_what_is_only_measured_runs_and_is_told_under_the_request_id(
         assert re.search(rf"limit in request [0-9a-f]{{32}}: .*{told}", caplog.text)
 
 
-async def test_without_redis_the_budget_limits_nobody(sandbox: Sandbox) -> None:
-    nobody = {"REDIS_URL": "redis://127.0.0.1:9/0", "LIMIT_COST_PER_MINUTE": "1"}
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:9/0", "redis+cluster://127.0.0.1:9"]
+)
+async def test_without_redis_the_budget_limits_nobody(
+    sandbox: Sandbox, url: str
+) -> None:
+    nobody = {"REDIS_URL": url, "LIMIT_COST_PER_MINUTE": "1"}
     async with running_app(sandbox.environment | nobody) as app, caller_of(app) as one:
         for _ in range(3):
             assert await one.data("{ viewer { id } }") == {"viewer": None}

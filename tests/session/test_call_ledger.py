@@ -98,8 +98,11 @@ async def test_nothing_is_left_in_redis_and_no_address_is_written_there(
     assert 0 < left_ms <= RATE.span_s * 1000  # type: ignore[operator]
 
 
-async def test_without_redis_each_process_spends_its_own_share() -> None:
-    nobody = connect(RedisSettings(url="redis://127.0.0.1:9/0"))
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:9/0", "redis+cluster://127.0.0.1:9"]
+)
+async def test_without_redis_each_process_spends_its_own_share(url: str) -> None:
+    nobody = connect(RedisSettings(url=url))
     book = ledger(nobody)
     assert (await book.ask("", 15, 3)).tokens == 10
     assert (await book.ask("", 1, 0)).tokens == 0
