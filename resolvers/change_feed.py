@@ -127,7 +127,7 @@ class ChangeFeed:
             return
         try:
             change = _checked(_WORD.decode(word))
-        except (msgspec.MsgspecError, InvalidInputError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidInputError):
             log.warning("a change that makes no sense was ignored")
             return
         for mailbox in self._mailboxes:

@@ -141,6 +141,9 @@ class RedisBroadcast:
             async with asyncio.timeout(UP_S):
                 await self._is_up.wait()
         except TimeoutError:
+            # Who goes on without the line hears when it is there: words may have
+            # been missed, although nothing was cut.
+            self._listeners.some_went_on = True
             raise VaultUnavailableError(
                 "no line for live changes", service="vault"
             ) from None
@@ -168,6 +171,8 @@ class RedisBroadcast:
                 log.warning(
                     "word lost", extra={"fields": {"error": type(error).__name__}}
                 )
+            except Exception:
+                log.exception("word lost")
 
     async def _hear_all(self) -> None:
         pause_s = SHORTEST_PAUSE_S
@@ -179,6 +184,9 @@ class RedisBroadcast:
                     "live line broken",
                     extra={"fields": {"error": type(error).__name__}},
                 )
+            except Exception:
+                # A line that has ended for good would still look as if it were up.
+                log.exception("live line broken")
             pause_s = SHORTEST_PAUSE_S if self._is_up.is_set() else pause_s * 2
             self._is_up.clear()
             await asyncio.sleep(min(pause_s, LONGEST_PAUSE_S))
@@ -220,6 +228,7 @@ class _Listeners:
     def __init__(self) -> None:
         self._by_topic: dict[Topic, list[Listener]] = {topic: [] for topic in TOPICS}
         self._subscribed: set[Topic] = set()
+        self.some_went_on = False
 
     @property
     def all_subscribed(self) -> bool:
@@ -233,8 +242,8 @@ class _Listeners:
             listener.hear(word)
 
     def subscribed(self, topic: Topic) -> None:
-        """The first time nobody was cut off; any other time there was a gap."""
-        if topic in self._subscribed:
+        """The first time there was no gap, unless somebody went on without it."""
+        if topic in self._subscribed or self.some_went_on:
             for listener in self._by_topic[topic]:
                 listener.lost()
         self._subscribed.add(topic)

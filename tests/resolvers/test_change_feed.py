@@ -83,6 +83,7 @@ async def test_a_feed_tells_ids_and_nothing_else() -> None:
         b'{"domain":"File","kind":"UPDATED","id":"1"}',
         b'{"domain":"Note","kind":"UPDATED","id":"not a uuid"}',
         b"\xff",
+        b'{"domain":"Note","kind":"UPDATED","id":"\xff"}',
     ],
 )
 async def test_a_word_that_makes_no_sense_reaches_nobody(word: bytes) -> None:

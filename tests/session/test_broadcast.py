@@ -102,3 +102,81 @@ async def test_closing_says_what_is_still_waiting(sandbox: Sandbox) -> None:
             for n in range(100):
                 leaving.send("changes", b"%d" % n)
         await until(lambda: len(ear.heard) == 100)
+
+
+class FakeLine:
+    """A Redis whose lines say what a test gives; each line has a script of its own."""
+
+    def __init__(self, *scripts: "Script") -> None:
+        self.scripts = list(scripts)
+
+    def pubsub(self) -> "FakePubSub":
+        return FakePubSub(self.scripts.pop(0))
+
+    async def execute_command(self, *args: object) -> object:
+        return 0
+
+    async def aclose(self) -> None: ...
+
+
+Script = AsyncIterator[dict[str, object]]
+
+
+class FakePubSub:
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def subscribe(self, *channels: str) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def get_message(self, *, timeout: float) -> dict[str, object]:
+        return await anext(self.script)
+
+    async def aclose(self) -> None: ...
+
+
+async def opened_after(
+    opening: asyncio.Event, then: Callable[[], object]
+) -> AsyncIterator[dict[str, object]]:
+    await opening.wait()
+    for topic in ("changes", "ends"):
+        yield {"type": "subscribe", "channel": b"mainstem:live:" + topic.encode()}
+    then()
+    await asyncio.Event().wait()
+
+
+async def test_a_line_that_fails_in_an_unforeseen_way_is_opened_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without it nobody in this process would hear anything any more, or of it."""
+    at_once, ear = asyncio.Event(), Ear()
+    at_once.set()
+
+    def fail() -> None:
+        raise RuntimeError("not foreseen")
+
+    client = FakeLine(opened_after(at_once, fail), opened_after(at_once, bool))
+    broadcast = RedisBroadcast(client)  # type: ignore[arg-type]  # only what is needed
+    broadcast.listen("changes", ear.listener)
+    await broadcast.up()
+    await until(lambda: ear.losses == 1)
+    await broadcast.up()
+    await broadcast.aclose()
+    assert "not foreseen" in caplog.text
+
+
+async def test_who_went_on_without_the_line_hears_when_it_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was said between is missed as after a cut, though nothing was cut."""
+    monkeypatch.setattr("session.broadcast.UP_S", 0.01)
+    opening, ear = asyncio.Event(), Ear()
+    broadcast = RedisBroadcast(FakeLine(opened_after(opening, bool)))  # type: ignore[arg-type]
+    broadcast.listen("ends", ear.listener)
+    with pytest.raises(VaultUnavailableError):
+        await broadcast.up()
+    opening.set()
+    await until(lambda: broadcast._is_up.is_set())
+    assert ear.losses == 1
+    await broadcast.aclose()
