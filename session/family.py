@@ -72,6 +72,11 @@ class Family:
     async def trim(self, user_id: str) -> list[VaultRecord]:
         """End the least recently used sessions above the limit; their records."""
         entries = await self._live(user_id)
+        if len(entries) > self._policy.max_per_person:
+            # What another application has ended takes nobody's place.
+            found = await self._vault.read(entries)
+            await self._vault.leave(user_id, entries.keys() - found.keys())
+            entries = {key: entries[key] for key in found}
         by_use = sorted(entries, key=lambda key: entries[key].last_used_at)
         surplus = by_use[: max(len(by_use) - self._policy.max_per_person, 0)]
         taken = await asyncio.gather(*(self._vault.take(key) for key in surplus))

@@ -423,6 +423,22 @@ async def test_a_person_has_no_more_sessions_than_allowed(
         assert await process.call(device) == USER
 
 
+async def test_sessions_that_another_application_ended_take_nobody_s_place(
+    new_process: MakeProcess, clock: Clock, valkey: "Redis[bytes]"
+) -> None:
+    """The Next.js application deletes a record, and knows nothing of our index."""
+    process = new_process(SessionPolicy(max_per_person=3))
+    oldest = await process.sign_in(FIRST)
+    for _ in range(2):
+        clock.advance(2)
+        other = await process.sign_in(FIRST)
+        valkey.delete(f"vault:{other.vault_key}")
+    clock.advance(2)
+    await process.sign_in(FIRST)
+    assert await process.call(oldest) == USER
+    assert len(valkey.hkeys(f"mainstem:sessions:{oldest.user_id}")) == 2
+
+
 async def test_a_sign_in_holds_renewals_back_where_the_person_is_known(
     process: Process, conduit: FakeConduit, clock: Clock
 ) -> None:
