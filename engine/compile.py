@@ -43,6 +43,7 @@ from graphql import (
 
 from .batch import BATCH
 from .collect import Collector, NotCompiledError
+from .kept import EXACT_VALUES, MISSING, Kept
 from .level import Level
 from .plan import Arguments, Field, Plan, Selection, Value, no_type
 from .run import Run
@@ -222,12 +223,6 @@ def is_harmless(type_: Value) -> bool:
     return is_specified_scalar_type(named)
 
 
-# Equal ones are the same: not so 0.0 and -0.0.
-EXACT_VALUES = frozenset((str, int, bool, type(None), object))
-MISSING = object()
-MAX_REMEMBERED = 64
-
-
 def remembered(
     make: Callable[[Run], Arguments], node: FieldNode
 ) -> Callable[[Run], Arguments]:
@@ -240,19 +235,19 @@ def remembered(
         for argument in node.arguments or ()
         if isinstance(argument.value, VariableNode)
     ]
-    known: dict[tuple[object, ...], Arguments] = {}
+    known: Kept[Arguments] = Kept()
 
     def arguments(run: Run) -> Arguments:
         coerced = run.variables.coerced
-        key = tuple([coerced.get(name, MISSING) for name in names])
-        if not EXACT_VALUES.issuperset(map(type, key)):
+        values = tuple([coerced.get(name, MISSING) for name in names])
+        classes = tuple(map(type, values))
+        if not EXACT_VALUES.issuperset(classes):
             return make(run)
+        key = (values, classes)
         found = known.get(key)
         if found is None:
             found = make(run)
-            if len(known) >= MAX_REMEMBERED:
-                known.clear()
-            known[key] = found
+            known.keep(key, found)
         return found
 
     return arguments

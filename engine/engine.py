@@ -24,8 +24,9 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from .collect import Measure, NotCompiledError, condition_names
-from .compile import EXACT_VALUES, MAX_REMEMBERED, MISSING, compile_operation
+from .compile import compile_operation
 from .info import LazyInfo, full_info
+from .kept import EXACT_VALUES, MISSING, Kept
 from .plan import Counts, Fallback, Plan
 from .reference import Reference, Result
 from .run import Run
@@ -52,7 +53,7 @@ class Operation:
             definition.variable.name.value
             for definition in self.node.variable_definitions or ()
         ]
-        self.known: dict[tuple[object, ...], VariableValues] = {}
+        self.known: Kept[VariableValues] = Kept()
 
     def coerced(
         self, schema: GraphQLSchema, given: dict[str, Any]
@@ -77,9 +78,8 @@ class Operation:
             coerced = self.coerce(schema, given)
             if isinstance(coerced, list):
                 return coerced
-            if len(self.known) >= MAX_REMEMBERED:
-                self.known.clear()
-            known = self.known[key] = coerced
+            known = coerced
+            self.known.keep(key, known)
         # A resolver may change what it is given.
         own = {
             name: value.copy() if value.__class__ is list else value

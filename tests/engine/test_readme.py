@@ -44,3 +44,9 @@ def test_the_readme_shows_the_code_that_is_generated() -> None:
     (posts,) = plan.root.resolved
     (selection,) = posts.selections.values()
     assert selection.source.strip() in text
+
+
+def test_the_readme_names_every_module() -> None:
+    _, files = README.read_text().split("## Files")
+    modules = {path.name for path in README.parent.glob("*.py")}
+    assert set(re.findall(r"`(\w+\.py)`", files)) == modules - {"__init__.py"}

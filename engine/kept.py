@@ -1,0 +1,29 @@
+"""`Kept`: what was made of values, by those values; the same few come all the time.
+
+Used for the variables of an operation (`engine.py`) and the arguments of a field
+(`compile.py`). Its key is the values and their classes, since 1 equals True.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
+Key: TypeAlias = tuple[tuple[object, ...], tuple[type, ...]]
+
+# Equal ones of one class are the same: not so 0.0 and -0.0.
+EXACT_VALUES = frozenset((str, int, bool, type(None), object))
+MISSING = object()
+MAX_KEPT = 64
+
+
+class Kept(dict[Key, T]):
+    """Bounded: emptied when it is full. Its `get` is dict's own: no call of Python."""
+
+    __slots__ = ()
+
+    def keep(self, key: Key, value: T) -> None:
+        """Whoever asks for the same key gets the same value."""
+        if len(self) >= MAX_KEPT:
+            self.clear()
+        self[key] = value

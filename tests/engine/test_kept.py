@@ -1,0 +1,63 @@
+"""What the engine keeps of variables and arguments is never another value's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLEnumValue,
+    GraphQLField,
+    GraphQLInt,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLString,
+    parse,
+)
+
+from engine import Engine
+from engine.kept import MAX_KEPT, Kept
+
+SWITCH = GraphQLEnumType(
+    "Switch", {"ONE": GraphQLEnumValue(1), "ON": GraphQLEnumValue(True)}
+)
+
+
+def schema_of(argument: Any) -> GraphQLSchema:
+    """`told` shows what its resolver is given."""
+    told = GraphQLField(
+        GraphQLString,
+        args={"value": GraphQLArgument(argument)},
+        resolve=lambda _source, _info, **given: repr(given),
+    )
+    return GraphQLSchema(GraphQLObjectType("Query", {"told": told}))
+
+
+def told(engine: Engine, document: Any, variables: dict[str, Any]) -> Any:
+    result: Any = engine.execute(document, variable_values=variables)
+    assert result.errors is None
+    return result.data["told"]
+
+
+def test_values_that_are_equal_and_of_two_classes_are_two_values() -> None:
+    engine = Engine(schema_of(SWITCH))
+    document = parse("query ($value: Switch) { told(value: $value) }")
+    given = [told(engine, document, {"value": each}) for each in ("ONE", "ON", "ONE")]
+    assert given == ["{'value': 1}", "{'value': True}", "{'value': 1}"]
+
+
+def test_a_variable_that_is_left_out_is_not_null() -> None:
+    engine = Engine(schema_of(GraphQLInt))
+    document = parse("query ($value: Int) { told(value: $value) }")
+    cases: list[dict[str, Any]] = [{}, {"value": None}, {}]
+    given = [told(engine, document, each) for each in cases]
+    assert given == ["{}", "{'value': None}", "{}"]
+
+
+def test_no_more_is_kept_than_the_bound() -> None:
+    kept: Kept[int] = Kept()
+    for n in range(3 * MAX_KEPT):
+        kept.keep(((n,), (int,)), n)
+        assert kept.get(((n,), (int,))) == n
+        assert len(kept) <= MAX_KEPT
