@@ -44,6 +44,7 @@ from .users import SessionMutation, User, Viewer, ViewerQuery
 EngineName = Literal["compiled", "reference"]
 
 DEFAULT_LIMITS = Limits()
+# A tuple: its members are compared by identity, an enum's hash is a call.
 ANY_OPERATION = (OperationType.QUERY, OperationType.MUTATION)
 
 

@@ -21,6 +21,7 @@ from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import RequestContext
+from schema.build import ANY_OPERATION
 
 from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
@@ -40,9 +41,7 @@ from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
-# Tuples: their members are compared by identity, an enum's hash is a call.
 READ_ONLY: Final = (OperationType.QUERY,)
-ANY_OPERATION: Final = (OperationType.QUERY, OperationType.MUTATION)
 _CONTENT_TYPES: Final = {
     each: f"{each}; charset=utf-8".encode() for each in (JSON, GRAPHQL_RESPONSE)
 }
