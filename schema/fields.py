@@ -16,7 +16,6 @@ from resolvers.batching import Loaded
 
 from .costs import Cost
 
-R = TypeVar("R")
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])  # any signature: a field's arguments
@@ -70,14 +69,15 @@ def record_type(record: type, description: str) -> Callable[[C], C]:
 def shown(kind: type[T], record: None) -> None: ...
 @overload
 def shown(kind: type[T], record: msgspec.Struct) -> T: ...
-def shown(kind: type[T], record: msgspec.Struct | None) -> T | None:
-    """A record as an object of the type that shows it: the same object."""
-    return cast("T | None", record)
+@overload
+def shown(kind: type[T], record: Loaded[Any]) -> Answers[T | None]: ...
+def shown(kind: type[T], record: object) -> object:
+    """A record as an object of the type that shows it: the same object.
 
-
-def each_as(found: Loaded[R | None], kind: type[T]) -> Answers[T | None]:
-    """The same of many; what failed or is not there stays as it is."""
-    return cast("Answers[T | None]", found)
+    So also the records that a loader finds for a level; what failed or is not there
+    stays as it is. Only the type checker learns something.
+    """
+    return record
 
 
 def mutation(description: str) -> Callable[[F], F]:

@@ -24,7 +24,7 @@ from .connections import (
     paged,
 )
 from .datetimes import DateTime
-from .fields import column, each_as, field, mutation, record_type, relation, shown
+from .fields import column, field, mutation, record_type, relation, shown
 from .idempotency import idempotency_key
 from .info import Info
 from .node import Node, global_id_of
@@ -60,7 +60,7 @@ class Note(Node):
         from .posts import Post  # they know each other
 
         found = posts.get_posts_of_notes(info.context, notes)
-        return each_as(found, Post)
+        return shown(Post, found)
 
 
 NoteConnection = Connection[Note]

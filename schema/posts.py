@@ -26,7 +26,7 @@ from .connections import (
     paged,
 )
 from .datetimes import DateTime
-from .fields import column, each_as, field, mutation, record_type, relation, shown
+from .fields import column, field, mutation, record_type, relation, shown
 from .files import File
 from .idempotency import idempotency_key
 from .info import Info
@@ -62,14 +62,14 @@ class Post(Node):
         from .users import User  # they know each other
 
         found = users.get_authors(info.context, posts)
-        return each_as(found, User)
+        return shown(User, found)
 
     @relation("Its picture; null when unset or gone.")
     @staticmethod
     def cover_file(posts: list[ConduitPost], info: Info) -> Answers[File | None]:
         """No call: they are sent along with the posts."""
         found = files.get_covers(info.context, posts)
-        return each_as(found, File)
+        return shown(File, found)
 
     @relation(
         "The viewer's notes about this post, newest first: Conduit to "
