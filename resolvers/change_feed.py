@@ -39,7 +39,7 @@ class ChangesMissedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`owner_id`: whose row it is, where only its owner may hear of it."""
+    """`owner_id`: whose row it is, where not everybody may hear of it."""
 
     domain: Literal["Note", "Post"]
     kind: ChangeKind

@@ -2,7 +2,8 @@
 
 The sources of the subscription fields in `schema/changes.py`. Every event is read anew
 with the subscriber's own tokens, so row-level security decides what it shows; what
-cannot be read is not told.
+cannot be read is not told. What is gone cannot be read: where Conduit guards posts,
+its id goes only to those who surely could have read it.
 """
 
 import asyncio
@@ -21,10 +22,13 @@ from .context import RequestContext
 from .ids import upstream_id
 
 R = TypeVar("R")
-Read = Callable[[RequestContext, Sequence[str]], Awaitable[dict[str, R]]]
+# What of these changes is to be told, by id: the row as it is, None when it is gone.
+Read = Callable[[RequestContext, Sequence[Change]], Awaitable[dict[str, R | None]]]
 
 # An outage of so many seconds is waited for; meanwhile changes gather in the mailbox.
 PAUSES_S: Final = (0.25, 1.0, 4.0)
+# So many of the posts that it showed does a subscription remember.
+MOST_SHOWN: Final = 1000
 
 log = logging.getLogger("mainstem.changes")
 
@@ -49,6 +53,12 @@ def announce_post(context: RequestContext, kind: ChangeKind, post_id: str) -> No
     context.changes.announce(Change("Post", kind, post_id))
 
 
+def announce_post_gone(context: RequestContext, post: ConduitPost) -> None:
+    """A post has been deleted. No call; nobody waits for it."""
+    gone = Change("Post", ChangeKind.DELETED, post.id, post.author_id)
+    context.changes.announce(gone)
+
+
 async def note_changes(
     context: RequestContext, *, post_id: str | None
 ) -> AsyncGenerator[Changed[FluxNote], None]:
@@ -64,9 +74,13 @@ async def note_changes(
     def wants(change: Change) -> bool:
         return change.domain == "Note" and change.owner_id == viewer_id
 
-    async def read(context: RequestContext, ids: Sequence[str]) -> dict[str, FluxNote]:
-        notes = await _read_notes(context, ids)
-        return {note.id: note for note in notes if about in (None, note.post_id)}
+    async def read(
+        context: RequestContext, batch: Sequence[Change]
+    ) -> dict[str, FluxNote | None]:
+        alive, gone = _parted(batch)
+        notes = await _read_notes(context, alive) if alive else []
+        found = {note.id: note for note in notes if about in (None, note.post_id)}
+        return dict.fromkeys([change.id for change in gone]) | found
 
     return _events(context, await context.changes.mailbox(wants), read)
 
@@ -76,11 +90,35 @@ async def post_changes(
 ) -> AsyncGenerator[Changed[ConduitPost], None]:
     """Changes of all posts that the viewer may read; one call for those together.
 
+    Where Conduit guards posts row by row, deletions only of the viewer's own and of
+    those that this subscription has shown. To know whether it does is one call more.
     Raises: NotAuthenticatedError, VaultUnavailableError.
     """
-    context.require_viewer()
+    viewer_id = context.require_viewer()
+    shown: dict[str, None] = {}
+
+    async def read(
+        context: RequestContext, batch: Sequence[Change]
+    ) -> dict[str, ConduitPost | None]:
+        alive, gone = _parted(batch)
+        found = await _read_posts(context, alive) if alive else {}
+        known = [one for one in gone if one.owner_id == viewer_id or one.id in shown]
+        if len(known) < len(gone) and not await context.conduit.posts.are_guarded():
+            known = gone
+        shown.update(dict.fromkeys(found))
+        for id in list(shown)[:-MOST_SHOWN]:
+            del shown[id]
+        return dict.fromkeys([change.id for change in known]) | found
+
     mailbox = await context.changes.mailbox(lambda change: change.domain == "Post")
-    return _events(context, mailbox, _read_posts)
+    return _events(context, mailbox, read)
+
+
+def _parted(batch: Sequence[Change]) -> tuple[list[str], list[Change]]:
+    """The ids of what can be read, and what is gone."""
+    gone = [change for change in batch if change.kind is ChangeKind.DELETED]
+    alive = [change.id for change in batch if change.kind is not ChangeKind.DELETED]
+    return alive, gone
 
 
 async def _events(
@@ -89,26 +127,24 @@ async def _events(
     """Raises: ChangesMissedError, and what reading raises, which ends the events."""
     while True:
         batch = await mailbox.take()
-        alive = [one.id for one in batch if one.kind is not ChangeKind.DELETED]
-        rows = await _patiently(context, alive, read)
+        told = await _patiently(context, batch, read)
         for change in batch:
-            row = rows.get(change.id)
-            if row is not None or change.kind is ChangeKind.DELETED:
-                yield Changed(change.kind, change.id, row)
+            if change.id in told:
+                yield Changed(change.kind, change.id, told[change.id])
 
 
 async def _patiently(
-    context: RequestContext, ids: Sequence[str], read: Read[R]
-) -> dict[str, R]:
+    context: RequestContext, batch: Sequence[Change], read: Read[R]
+) -> dict[str, R | None]:
     for pause_s in PAUSES_S:
         context.begin_again()
         try:
-            return await read(context, ids) if ids else {}
+            return await read(context, batch)
         except UpstreamUnavailableError:
             log.info("changes wait for an upstream")
             await asyncio.sleep(pause_s)
     context.begin_again()
-    return await read(context, ids)
+    return await read(context, batch)
 
 
 async def _read_notes(context: RequestContext, ids: Sequence[str]) -> list[FluxNote]:

@@ -119,7 +119,7 @@ async def update_post(
     Raises: NotFoundError, PermissionDeniedError, InvalidInputError.
     """
     checked = await _checked_changes(context, changes)
-    key = await _own_post_id(context, post_id)
+    key = (await _own_post(context, post_id)).id
     try:
         post = await context.conduit.posts.update(key, checked)
     except UpstreamError as failure:
@@ -138,22 +138,23 @@ async def delete_post(context: RequestContext, post_id: str) -> str:
     Conduit says Ok also when it deleted nothing, so the client looks again.
     Raises: NotFoundError, PermissionDeniedError.
     """
-    key = await _own_post_id(context, post_id)
+    post = await _own_post(context, post_id)
     try:
-        await context.conduit.posts.delete(key)
+        await context.conduit.posts.delete(post.id)
     except UpstreamError as failure:
-        if await look_up(failure, partial(context.conduit.posts.get, key)) is not None:
+        read = partial(context.conduit.posts.get, post.id)
+        if await look_up(failure, read) is not None:
             raise
     context.forget()
-    live.announce_post(context, ChangeKind.DELETED, key)
-    return key
+    live.announce_post_gone(context, post)
+    return post.id
 
 
 def _holds(post: ConduitPost, changes: PostChanges) -> bool:
     return all(getattr(post, name) == value for name, value in changes.items())
 
 
-async def _own_post_id(context: RequestContext, post_id: str) -> str:
+async def _own_post(context: RequestContext, post_id: str) -> ConduitPost:
     """Conduit lets any signed-in person change anything by default; we do not.
 
     Raises: NotFoundError, PermissionDeniedError.
@@ -162,7 +163,7 @@ async def _own_post_id(context: RequestContext, post_id: str) -> str:
     post = await context.conduit.posts.get(upstream_id("Post", post_id))
     if context.checks_ownership and post.author_id != viewer_id:
         raise PermissionDeniedError("the post of another person")
-    return post.id
+    return post
 
 
 async def _checked_changes(

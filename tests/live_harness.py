@@ -154,7 +154,7 @@ async def create_note(device: Device, url: str, body: str, **more: Any) -> str:
     return data["createNote"]["note"]["id"]  # type: ignore[no-any-return]
 
 
-async def create_post(device: Device, url: str, title: str) -> str:
+async def create_post(device: Device, url: str, title: str, **more: Any) -> str:
     """The new post's id."""
-    data = await device.data(url, CREATE_POST, input={"title": title})
+    data = await device.data(url, CREATE_POST, input={"title": title, **more})
     return data["createPost"]["post"]["id"]  # type: ignore[no-any-return]

@@ -15,6 +15,8 @@ from clients.ids import is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
 ABSENCE_S: Final = 300.0
+# How long it is believed whether posts are guarded.
+GUARD_S: Final = 300.0
 # Half of what the router allows one address in a second (conduit.md §8).
 SINGLE_READS_PER_S: Final = 25
 
@@ -40,6 +42,7 @@ class Offers:
         # Of the optional fields of a post, as the post that was read last told.
         self.missing_fields: frozenset[str] = frozenset()
         self._clock = clock
+        self._guard: tuple[bool, float] | None = None
         self._absent_until: dict[str, float] = {}
         self._told: set[str] = set()
         self._next_single_read = 0.0
@@ -53,6 +56,17 @@ class Offers:
         """Whether this Conduit can have such an id; one of the other kind would fail
         a whole batch (recording custom_endpoints, "one not a UUID")."""
         return self.object_ids in (None, is_object_id(id))
+
+    @property
+    def guards_posts(self) -> bool | None:
+        """Whether posts are guarded row by row; None if not seen of late."""
+        if self._guard is None or self._clock() >= self._guard[1]:
+            return None
+        return self._guard[0]
+
+    def note_guard(self, guarded: bool) -> None:
+        """Learn it from how a scope is taken."""
+        self._guard = guarded, self._clock() + GUARD_S
 
     def lacks(self, route: str) -> bool:
         """Whether the route was found absent within the last minutes."""

@@ -56,6 +56,8 @@ _BY_ID: Final = lookups.Source(
 _DOCUMENT: Final = msgspec.json.Decoder(dict[str, object])
 _OPTIONAL_FIELDS: Final = frozenset({"body", "coverFile"})
 _WRITTEN_BY_CONDUIT: Final = frozenset({"_id", "createdAt", "updatedAt", "__v"})
+# No resource at all (recording authorization, "scope malformed").
+_NO_SCOPE: Final = "nonsense"
 # Deletes are answered before they can be seen to be done; a second look after this.
 _SECOND_LOOK_S: Final = 0.1
 
@@ -329,6 +331,25 @@ class ConduitPosts:
             service="conduit",
             operation="delete post",
         )
+
+    async def are_guarded(self) -> bool:
+        """Whether row-level authorization hides posts. One call in five minutes.
+
+        `GET /database/Post` with a scope that is none: refused where scopes count
+        (recording authorization), dropped elsewhere (recording database_read, "list
+        with scope on a schema without row-level authorization").
+        """
+        known = self._calls.offers.guards_posts
+        if known is not None:
+            return known
+        try:
+            await self.list_page(limit=1, scope=_NO_SCOPE)
+        except InvalidInputError:
+            guarded = True
+        else:
+            guarded = False
+        self._calls.offers.note_guard(guarded)
+        return guarded
 
     def _path(self, id: str) -> str:
         return f"/database/Post/{self._calls.id(id)}"

@@ -8,7 +8,7 @@ from clients_harness import LIMITS, Script, Tokens, Upstream, answer
 
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.detection import detect
-from clients.conduit.offers import ABSENCE_S, SINGLE_READS_PER_S, Offers
+from clients.conduit.offers import ABSENCE_S, GUARD_S, SINGLE_READS_PER_S, Offers
 from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
@@ -67,6 +67,16 @@ async def test_an_absence_is_believed_for_some_minutes_and_told_once(
         assert not offers.lacks("GetPostsByIds")
         offers.note_absence("GetPostsByIds")
     assert len(caplog.records) == 1
+
+
+def test_whether_posts_are_guarded_is_believed_for_some_minutes() -> None:
+    now = [1000.0]
+    offers = Offers(clock=lambda: now[0])
+    assert offers.guards_posts is None
+    offers.note_guard(False)
+    assert offers.guards_posts is False
+    now[0] += GUARD_S
+    assert offers.guards_posts is None
 
 
 async def test_single_reads_keep_to_half_of_the_routers_budget() -> None:

@@ -530,6 +530,37 @@ async def test_an_ok_that_deleted_nothing_is_a_refusal(
         await conduit.posts.delete(uuid(1))
 
 
+@pytest.mark.parametrize(
+    ("file", "note", "guarded"),
+    [
+        ("authorization", "scope malformed", True),
+        (
+            "database_read",
+            "list with scope on a schema without row-level authorization",
+            False,
+        ),
+    ],
+)
+async def test_guarded_posts_are_known_by_how_a_scope_is_taken(
+    upstream: Upstream, conduit: ConduitClient, file: str, note: str, guarded: bool
+) -> None:
+    body = recorded(file, note)
+    upstream.script(answer(body.get("status", 200), body))
+    assert await conduit.posts.are_guarded() is guarded
+    assert await conduit.posts.are_guarded() is guarded
+    assert ("scope", "nonsense") in upstream.only.query
+
+
+async def test_nothing_is_believed_of_a_conduit_that_is_down(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    upstream.script(module_error(404, "Not found"))
+    with pytest.raises(UpstreamUnavailableError):
+        await conduit.posts.are_guarded()
+    upstream.script(module_error(500, "Object must be a valid resource identifier"))
+    assert await conduit.posts.are_guarded()
+
+
 async def test_a_write_is_not_repeated_on_a_reset(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:
