@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+import re
 
+import msgspec
 import pytest
 from clients_harness import LIMITS, Script, Tokens, Upstream, answer
 
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
+from clients.conduit.database import FILE_SELECTION, POST_SELECTION
 from clients.conduit.detection import detect
 from clients.conduit.offers import ABSENCE_S, GUARD_S, SINGLE_READS_PER_S, Offers
+from clients.conduit.records import ConduitFile, ConduitPost
 from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
@@ -25,6 +29,28 @@ BOTH = frozenset({"author", "coverFile"})
 
 def uuid(n: int) -> str:
     return f"00000000-0000-4000-8000-{n:012x}"
+
+
+def top_level(selection: str) -> set[str]:
+    """Names in a selection, without what stands in braces."""
+    while selection != (selection := re.sub(r"{[^{}]*}", "", selection)):
+        pass
+    return set(selection.split())
+
+
+@pytest.mark.parametrize(
+    ("record", "selection"),
+    [
+        (ConduitPost, POST_SELECTION),
+        (ConduitFile, FILE_SELECTION),
+    ],
+)
+def test_the_slower_way_asks_for_every_field_of_a_record(
+    record: type[msgspec.Struct], selection: str
+) -> None:
+    """One that is left out would be null wherever an endpoint is missing."""
+    fields = {field.encode_name for field in msgspec.structs.fields(record)}
+    assert top_level(selection) == fields
 
 
 def post(n: int) -> dict[str, object]:
