@@ -1,4 +1,4 @@
-"""Trials of endurance: `make soak`, `make chaos`.
+"""Trials of endurance: `make soak`, `make chaos`, `make connections`.
 
 What lives here: people who ask our server all day, faults of every kind that the
 upstreams know, and a model that remembers what each person was told, to compare with
