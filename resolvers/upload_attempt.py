@@ -227,8 +227,14 @@ class UploadAttempt(Creation[ConduitFile]):
         self, failure: BaseException, attempt: Callable[[], Awaitable[bool]]
     ) -> None:
         """Delete what was half-made; `failure` says whether that is known."""
-        allow_time(self.context.scope)
-        self.taken_back = await to_the_end(_clear(attempt))
+        scope = self.context.scope
+        allow_time(scope)
+        # No limit keeps what was half-made: it may be what ended the attempt.
+        most, scope.max_calls = scope.max_calls, None
+        try:
+            self.taken_back = await to_the_end(_clear(attempt))
+        finally:
+            scope.max_calls = most
         if isinstance(failure, UpstreamError):
             failure.outcome_unknown = not self.taken_back
 

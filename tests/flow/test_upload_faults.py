@@ -97,3 +97,12 @@ async def test_a_record_that_nobody_can_look_for_is_told_as_unknown(
     assert await Upload().by(way, me) == ("UPSTREAM_UNAVAILABLE", True)
     left = conduit.stored()
     assert left == ({"a.bin": b"PENDING UPLOAD"} if after == "after" else {})
+
+
+@pytest.mark.parametrize("way", ["multipart", "PUT"])
+async def test_an_upload_that_may_make_no_more_calls_is_taken_back_all_the_same(
+    sandbox: Sandbox, conduit: OwnConduit, way: str
+) -> None:
+    async with signed_in(sandbox, conduit, "me", LIMIT_UPSTREAM_CALLS="1") as me:
+        assert await Upload().by(way, me) == ("QUERY_TOO_COMPLEX", False)
+    assert conduit.stored() == {}
