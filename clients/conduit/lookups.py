@@ -10,6 +10,7 @@ What is absent is remembered in `offers.py`. Called by `posts.py` and `storage.p
 People have no second way: Conduit has no built-in route for them.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -160,8 +161,10 @@ async def _one_by_one(
     ids: Sequence[str],
     parameters: Mapping[str, str],
 ) -> list[D]:
+    loop = asyncio.get_running_loop()
+
     async def one(id: str) -> D | None:
-        await calls.offers.turn()
+        await calls.offers.turn(within_s=calls.scope.deadline - loop.time())
         target = database.target(f"{source.path}{id}", parameters)
         try:
             response = await calls.read(target, operation=f"{source.endpoint} singly")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
+from clients.errors import RateLimitedError
 from clients.ids import is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
@@ -83,9 +84,19 @@ class Offers:
                 "Conduit lacks %s: %s (is conduit-init.json applied?)", route, instead
             )
 
-    async def turn(self) -> None:
-        """Wait until one more single read is within the budget."""
+    async def turn(self, *, within_s: float) -> None:
+        """Wait until one more single read is within the budget.
+
+        Raises: RateLimitedError at once when that is not within so many seconds; then
+        nobody waits for this one.
+        """
         now = self._clock()
         starts_at = max(now, self._next_single_read)
+        if starts_at - now > within_s:
+            raise RateLimitedError(
+                "too many single reads wait",
+                retry_after_s=round(starts_at - now - within_s, 2),
+                service="conduit",
+            )
         self._next_single_read = starts_at + 1 / SINGLE_READS_PER_S
         await asyncio.sleep(starts_at - now)

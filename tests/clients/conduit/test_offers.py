@@ -7,6 +7,7 @@ import re
 import msgspec
 import pytest
 from clients_harness import LIMITS, Script, Tokens, Upstream, answer
+from clock import timeless
 
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.database import FILE_SELECTION, POST_SELECTION
@@ -16,6 +17,7 @@ from clients.conduit.records import ConduitFile, ConduitPost
 from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
+    RateLimitedError,
     UpstreamError,
     UpstreamMisconfiguredError,
     UpstreamUnavailableError,
@@ -108,9 +110,26 @@ def test_whether_posts_are_guarded_is_believed_for_some_minutes() -> None:
 async def test_single_reads_keep_to_half_of_the_routers_budget() -> None:
     offers = Offers()
     started = asyncio.get_running_loop().time()
-    await asyncio.gather(*(offers.turn() for _ in range(6)))
+    await asyncio.gather(*(offers.turn(within_s=1.0) for _ in range(6)))
     took = asyncio.get_running_loop().time() - started
     assert 5 / SINGLE_READS_PER_S <= took < 1.0
+
+
+def test_who_would_have_its_turn_too_late_is_told_at_once_and_takes_none() -> None:
+    """A thousand single reads must not keep those waiting that come after them."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        offers, started = Offers(clock=loop.time), loop.time()
+        turns = (offers.turn(within_s=2.0) for _ in range(1000))
+        found = await asyncio.gather(*turns, return_exceptions=True)
+        assert loop.time() - started == pytest.approx(2.0)
+        refused = [each for each in found if isinstance(each, RateLimitedError)]
+        assert len(refused) == 1000 - 2 * SINGLE_READS_PER_S - 1
+        assert refused[0].retry_after_s == pytest.approx(0.04)
+        await offers.turn(within_s=0.1)
+
+    timeless(work())
 
 
 async def test_the_aliases_of_one_field_carry_the_ids_and_all_that_is_shown(
