@@ -271,6 +271,7 @@ class RedisVault:
         self._outage.check()
         try:
             async with self._in_flight:
+                self._outage.check()  # it may have begun while this one waited
                 answer = await call()
         except (RedisError, RedisClusterException, OSError) as error:
             if not isinstance(error, ResponseError):

@@ -5,6 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from redis import Redis
@@ -328,6 +329,29 @@ async def test_an_outage_is_told_fast_and_heals_by_itself() -> None:
     finally:
         await vault.aclose()
         await server.stop()
+
+
+async def test_who_waits_for_a_connection_hears_of_an_outage_and_tries_nothing() -> (
+    None
+):
+    """Or a crowd would wait in rounds, each for its own time-out."""
+    asked, fails = 0, asyncio.Event()
+
+    class Hanging:
+        async def execute_command(self, *_: object) -> object:
+            nonlocal asked
+            asked += 1
+            await fails.wait()
+            raise ConnectionError
+
+    client = cast("RedisCommands", Hanging())
+    vault = RedisVault(client, RecordCodec(VaultEncryption()), max_in_flight=2)
+    pings = [asyncio.create_task(vault.ping()) for _ in range(20)]
+    await asyncio.sleep(0)
+    fails.set()
+    failed = await asyncio.gather(*pings, return_exceptions=True)
+    assert {type(failure) for failure in failed} == {VaultUnavailableError}
+    assert asked == 2
 
 
 async def test_a_hundred_at_once_share_the_connections(new_vault: NewVault) -> None:
