@@ -212,7 +212,11 @@ class ConduitStorage:
             json=fields,
         )
         upload = response.decode(_UPLOAD)
-        return PendingUpload(upload.file, _storage_address(upload.url))
+        try:
+            return PendingUpload(upload.file, _storage_address(upload.url))
+        except UpstreamMisconfiguredError as failure:
+            failure.outcome_unknown = True  # the record is made
+            raise
 
     async def put_bytes(
         self, url: str, content: AsyncIterable[bytes], *, size: int, mime_type: str

@@ -106,3 +106,14 @@ async def test_an_upload_that_may_make_no_more_calls_is_taken_back_all_the_same(
     async with signed_in(sandbox, conduit, "me", LIMIT_UPSTREAM_CALLS="1") as me:
         assert await Upload().by(way, me) == ("QUERY_TOO_COMPLEX", False)
     assert conduit.stored() == {}
+
+
+async def test_a_record_without_an_address_for_its_bytes_is_taken_back(
+    me: Caller, conduit: OwnConduit
+) -> None:
+    """As by a storage container that nobody has configured to the end."""
+    file = {"_id": "f", "name": "a.bin", "createdAt": "", "updatedAt": ""}
+    told = {"status": 200, "body": {"file": file, "url": "/not/absolute"}}
+    fail(conduit, "record", after="after", **told)
+    assert await Upload().by("PUT", me) == ("UPSTREAM_MISCONFIGURED", False)
+    assert conduit.stored() == {}
