@@ -7,7 +7,6 @@ matters to the next request.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -59,8 +58,8 @@ class WhilePresent:
             self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+            # Not awaited itself: its cancellation would look like one of this task's.
+            await asyncio.wait({self._watching})
         if self._gone and isinstance(error, asyncio.CancelledError):
             running = asyncio.current_task()
             if running is None or running.uncancel():
