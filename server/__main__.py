@@ -10,6 +10,7 @@ import resource
 import socket
 import sys
 from collections.abc import Sequence
+from math import ceil
 
 from .app import create_app, create_app_from_env
 from .check import run_check
@@ -56,7 +57,7 @@ def serve(settings: Settings) -> int:
         print(f"Cannot listen on {where}: {error.strerror}", file=sys.stderr)
         return 1
     _announce(listening)
-    config = _config(settings)
+    config = serving_config(settings)
     if settings.listen.workers > 1:
         Supervisor(config, [listening]).run()
     else:
@@ -64,7 +65,8 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _config(settings: Settings) -> ServingConfig:
+def serving_config(settings: Settings) -> ServingConfig:
+    """What uvicorn is told. It takes whole seconds; half a second must not be none."""
     listen = settings.listen
     several = listen.workers > 1
     factory = f"{create_app_from_env.__module__}:{create_app_from_env.__name__}"
@@ -84,8 +86,8 @@ def _config(settings: Settings) -> ServingConfig:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # context.py reads X-Forwarded-For by its own rule
-        timeout_keep_alive=int(listen.keepalive_s),
-        timeout_graceful_shutdown=int(listen.shutdown_s),
+        timeout_keep_alive=ceil(listen.keepalive_s),
+        timeout_graceful_shutdown=ceil(listen.shutdown_s),
         timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
     config.rules = ConnectionRules(

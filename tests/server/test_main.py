@@ -13,6 +13,9 @@ from pathlib import Path
 
 import httpx
 
+from server.__main__ import serving_config
+from server.settings import Settings
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -145,3 +148,10 @@ def test_the_check_exits_1_when_nobody_answers(environment: dict[str, str]) -> N
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out.startswith("Redis")
+
+
+def test_a_part_of_a_second_is_not_rounded_to_none(environment: dict[str, str]) -> None:
+    parts = {"KEEPALIVE_TIMEOUT_S": "0.5", "SHUTDOWN_TIMEOUT_S": "0.5"}
+    config = serving_config(Settings.from_env(environment | parts))
+    assert config.timeout_keep_alive == 1
+    assert config.timeout_graceful_shutdown == 1
