@@ -112,6 +112,9 @@ class BatchLoader(ABC, Generic[K, V]):
             else:
                 self.known[key] = value
                 self._failed.pop(key, None)
+        if not self._on_the_way:
+            # The two hold each other, and so would everything that is known.
+            self._collecting = None
 
     async def _batches(self, parts: list[list[K]]) -> list[Sequence[V | Exception]]:
         """A failed call is the failure of each of its keys."""

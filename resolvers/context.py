@@ -61,11 +61,14 @@ class RequestContext:
     changes: ChangeFeed = field(default_factory=ChangeFeed, repr=False)
     # A subscription's context outlives many deadlines: makes one as of a new request.
     renewed: Callable[[], "RequestContext"] | None = field(default=None, repr=False)
-    loaders: Loaders = field(init=False, repr=False)
+    _loaders: Loaders | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Start with empty loaders."""
-        self.forget()
+    @property
+    def loaders(self) -> Loaders:
+        """Those of this request; empty after `forget`."""
+        if self._loaders is None:
+            self._loaders = Loaders(self)
+        return self._loaders
 
     @property
     def post_relations(self) -> frozenset[str]:
@@ -74,8 +77,13 @@ class RequestContext:
         return relations - {"coverFile"} if self.storage_authorization else relations
 
     def forget(self) -> None:
-        """Drop every loaded row: it may be another's now, or older than a write."""
-        self.loaders = Loaders(self)
+        """Drop every loaded row: it may be another's now, or older than a write.
+
+        Also when the answer is made. Context and loaders hold each other, so without
+        this a request's rows would stay until the garbage collector finds them, and the
+        next request's would lie in memory that no cache has seen yet.
+        """
+        self._loaders = None
 
     def begin_again(self) -> None:
         """Start over as a new request would: deadline, tokens and loaders anew."""

@@ -233,14 +233,15 @@ class NotePageByListLoader(ContextOnceLoader[NoteList, Page[FluxNote]]):
     """One call per distinct list."""
 
     async def load_one(self, key: NoteList) -> Page[FluxNote]:
-        loaders = self.context.loaders
+        context = self.context
         page = await read_note_page(
-            self.context.flux,
+            context.flux,
             key,
-            columns=self.context.selection.note_columns,
-            count=loaders.count_notes,
+            columns=context.selection.note_columns,
+            # Not the loaders' own method: they keep the page, and it would keep them.
+            count=lambda conditions: context.loaders.count_notes(conditions),
         )
-        loaders.bring_notes(page.items)
+        context.loaders.bring_notes(page.items)
         return page
 
 
@@ -248,14 +249,14 @@ class PostPageByListLoader(ContextOnceLoader[PostList, Page[ConduitPost]]):
     """One call per distinct list: Conduit cannot list for many authors at once."""
 
     async def load_one(self, key: PostList) -> Page[ConduitPost]:
-        loaders = self.context.loaders
+        context = self.context
         page = await read_post_page(
-            self.context.conduit,
+            context.conduit,
             key,
-            populate=self.context.post_relations,
-            count=loaders.count_posts,
+            populate=context.post_relations,
+            count=lambda conditions: context.loaders.count_posts(conditions),
         )
-        loaders.bring_posts(page.items)
+        context.loaders.bring_posts(page.items)
         return page
 
 
@@ -277,11 +278,15 @@ class FilePageByRequestLoader(ContextOnceLoader[PageRequest, Page[ConduitFile]])
         if self.context.storage_authorization:
             # The list is a custom endpoint: past storage's rules it shows all files.
             raise PermissionDeniedError("no list of files with storage authorization")
-        page = await read_file_page(self.context.conduit, key, count=self._count)
-        self.context.loaders.bring_files(page.items)
+        context = self.context
+        page = await read_file_page(
+            context.conduit, key, count=lambda: context.loaders.file_pages.count()
+        )
+        context.loaders.bring_files(page.items)
         return page
 
-    async def _count(self) -> int:
+    async def count(self) -> int:
+        """How many files there are."""
         # The first page comes with the total.
         first = await self.load(PageRequest(size=0))
         return await first.total()

@@ -215,6 +215,8 @@ class GraphQLEndpoint:
             raise _unresolved(
                 "Subscriptions do not run over a plain HTTP request."
             ) from None
+        finally:
+            context.forget()
         if not isinstance(result, ExecutionResult):
             raise TypeError(f"unexpected result of the schema: {type(result)}")
         return result

@@ -1,0 +1,71 @@
+"""What an operation made is freed when it is answered, without the garbage collector.
+
+A cycle would keep a request's rows until the collector comes by: memory grows, and the
+next request's rows lie where no cache has seen them. Tried with the loaders' own method
+as a page's count: every row of every list stayed.
+"""
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness import Caller
+
+# The test's own client may hold on to the last one.
+TIMES = 3
+
+OPERATIONS = {
+    "lists": """{
+      posts(first: 5) { totalCount pageInfo { endCursor } edges { cursor node {
+        id title author { username } coverFile { name } } } }
+      notes(first: 5) { totalCount nodes { body post { title author { id } } } } }""",
+    "nested": """{ posts(first: 5) { nodes { notes(first: 2) {
+      totalCount nodes { body } } } } }""",
+    "files": "{ files(first: 5) { totalCount nodes { name previewUrl } } }",
+    "viewer": "{ viewer { email posts(first: 2) { nodes { title } } } }",
+}
+
+
+@contextmanager
+def collected() -> Iterator[Counter[str]]:
+    """The classes of what only the collector could free, counted at the end."""
+    found: Counter[str] = Counter()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield found
+        gc.collect()
+        found.update(type(one).__qualname__ for one in gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_no_row_and_no_context_waits_for_the_collector(
+    first: Caller, name: str
+) -> None:
+    await first.data(OPERATIONS[name])  # compiles it
+    with collected() as garbage:
+        for _ in range(TIMES):
+            await first.data(OPERATIONS[name])
+    kept = {"RequestContext", "Loaders", "Page", "ConduitPost", "FluxNote"}
+    assert not kept & set(garbage), garbage
+
+
+async def test_the_ids_of_many_kinds_leave_nothing_behind(first: Caller) -> None:
+    lists = await first.data("{ posts { nodes { id } } notes { nodes { id } } }")
+    ids = [row["id"] for kind in lists.values() for row in kind["nodes"]]
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    await first.data(query, ids=ids)
+    with collected() as garbage:
+        for _ in range(TIMES):
+            found = await first.data(query, ids=ids)
+    assert len(found["nodes"]) == len(ids) > 0
+    assert "RequestContext" not in garbage
+    assert "DataLoader" not in garbage
