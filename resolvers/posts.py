@@ -113,6 +113,7 @@ async def update_post(
 ) -> ConduitPost:
     """A fresh read of the post, then one call (two when a field is cleared).
 
+    One call more where Conduit decides who changes what, and guards posts.
     To clear a field is to write the whole post anew (Conduit has no other way): what
     somebody else changes in it at that moment is lost.
 
@@ -120,6 +121,8 @@ async def update_post(
     """
     checked = await _checked_changes(context, changes)
     key = (await _own_post(context, post_id)).id
+    if not context.checks_ownership and not await context.conduit.posts.may_edit(key):
+        raise PermissionDeniedError("a post that the viewer may only read")
     try:
         post = await context.conduit.posts.update(key, checked)
     except UpstreamError as failure:

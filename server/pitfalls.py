@@ -188,6 +188,12 @@ PITFALLS: tuple[Pitfall, ...] = (
         _answer("Conduit", 500, holds=("round_robin", "Operation timeout")),
     ),
     Pitfall(
+        "A redirect (301, 302, 307 or 308)",
+        "FLUX_URL or CLIENT_BASE_URL says http, and the proxy there wants https.",
+        "Write https://; no redirect is followed, since the token would go along.",
+        _answer("", 301, 302, 307, 308),
+    ),
+    Pitfall(
         "An HTML page where JSON should be",
         "Something else answers: a proxy, a login page, another program on that port.",
         "Open the address in a browser and see who answers.",

@@ -37,6 +37,10 @@ class _Deleted(msgspec.Struct):
     result: str
 
 
+class _Permission(msgspec.Struct):
+    allowed: bool
+
+
 _POST: Final = msgspec.json.Decoder(ConduitPost)
 _PAGE: Final = msgspec.json.Decoder(PostPage)
 _PAGE_OR_ALL: Final = msgspec.json.Decoder(PostPage | list[ConduitPost])
@@ -46,6 +50,7 @@ _ATTRIBUTES: Final[dict[SortField, str]] = {
     "title": "title",
 }
 _DELETED: Final = msgspec.json.Decoder(_Deleted)
+_PERMISSION: Final = msgspec.json.Decoder(_Permission)
 _BY_ID: Final = lookups.Source(
     endpoint="GetPostsByIds",
     field="getDatabasePostId",
@@ -350,6 +355,20 @@ class ConduitPosts:
             guarded = False
         self._calls.offers.note_guard(guarded)
         return guarded
+
+    async def may_edit(self, id: str) -> bool:
+        """Whether row-level authorization, where it is on, lets the person change it.
+
+        `GET /authorization/check`. To find it out by the refusal of an update would
+        cost the upstream a database connection for good (recording database_stall).
+        """
+        if not await self.are_guarded():
+            return True
+        asked = {"resource": f"Post:{self._calls.id(id)}", "action": "edit"}
+        response = await self._calls.read(
+            database.target("/authorization/check", asked), operation="permission"
+        )
+        return response.decode(_PERMISSION).allowed
 
     def _path(self, id: str) -> str:
         return f"/database/Post/{self._calls.id(id)}"

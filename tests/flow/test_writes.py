@@ -675,9 +675,15 @@ async def test_row_level_authorization_refuses_as_forbidden(
                 CREATE_POST, input={"title": "x", "scope": "nonsense"}
             ),
         }
+        # Each refusal of an update holds one of its five connections to the database.
+        assert "PATCH" not in {method for method, _ in conduit.calls()}
+        conduit.state.relations.give_role(user, "editAll", member)
+        change = {"id": post["_id"], "title": "ours"}
+        changed = await me.data(UPDATE_POST, input=change)
     assert_reached(reached)
     assert reached["createPost InvalidInput"]["r"]["field"] == "scope"
-    assert [each["title"] for each in conduit.posts()] == ["theirs"]
+    assert changed["r"]["post"]["title"] == "ours"
+    assert [each["title"] for each in conduit.posts()] == ["ours"]
 
 
 def assert_reached(reached: dict[str, Any]) -> None:

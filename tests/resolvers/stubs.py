@@ -389,6 +389,10 @@ class StubPosts:
         await self.world.wrote("posts.update", change, id=id, changes=changes)
         return next(post for post in self.world.posts if post.id == id)
 
+    async def may_edit(self, id):
+        await self.world.called("posts.may_edit", id=id)
+        return True
+
     async def delete(self, id):
         kept = [post for post in self.world.posts if post.id != id]
         await self.world.wrote(

@@ -93,6 +93,8 @@ def finding(part: Part, status: int | None, text: str) -> Finding:
             500,
             '{"message":"round_robin: No connection established"}',
         ),
+        ("A redirect", "Flux", 308, "Permanent Redirect"),
+        ("A redirect", "Conduit", 301, HTML),
         ("An HTML page", "Conduit", 200, HTML),
         ("TLS", "Flux", None, "check: certificate verify failed"),
         ("The host name", "Flux", None, "[Errno -2] Name or service not known"),

@@ -551,6 +551,27 @@ async def test_guarded_posts_are_known_by_how_a_scope_is_taken(
     assert ("scope", "nonsense") in upstream.only.query
 
 
+async def test_who_may_change_a_guarded_post_is_asked_and_not_tried(
+    upstream: Upstream, conduit: ConduitClient
+) -> None:
+    upstream.script(
+        module_error(500, "Object must be a valid resource identifier"),
+        answer(200, {"allowed": False}),
+        answer(
+            200,
+            recorded(
+                "authorization", "permission question of the authorization module"
+            ),
+        ),
+    )
+    assert [await conduit.posts.may_edit(uuid(1)) for _ in range(2)] == [False, True]
+    assert upstream.seen[-1].path == "/authorization/check"
+    assert upstream.seen[-1].query == [
+        ("resource", f"Post:{uuid(1)}"),
+        ("action", "edit"),
+    ]
+
+
 async def test_nothing_is_believed_of_a_conduit_that_is_down(
     upstream: Upstream, conduit: ConduitClient
 ) -> None:
