@@ -75,14 +75,17 @@ async def events_of(
         context_value=context,
         operation_name=request.operation_name,
     )
+    clock = asyncio.get_running_loop().time
     try:
         async with aclosing(results):
             async for result in results:
-                payload = payload_of(result)
+                payload, told_at = payload_of(result), clock()
                 yield Event(
                     payload,
                     refused=isinstance(result, PreExecutionError),
                     missed=CHANGES_MISSED in codes_of(payload),
                 )
+                # The deadline is about upstreams, not about the subscriber's own pace.
+                context.scope.deadline += clock() - told_at
     except GraphQLError as error:  # the document was refused before it was validated
         yield Event({"errors": [error.formatted]}, refused=True, missed=False)
