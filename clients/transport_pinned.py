@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import inf
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -63,15 +64,18 @@ class PinnedTransport:
         """See `Transport.exchange`. Raises also: UpstreamMisconfiguredError."""
         return await self._first_of(
             request,
-            lambda pinned: self._inner.exchange(
-                pinned, timeout_s=timeout_s, max_bytes=max_bytes
+            lambda pinned, left_s: self._inner.exchange(
+                pinned, timeout_s=left_s, max_bytes=max_bytes
             ),
+            timeout_s,
         )
 
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`. Raises also: UpstreamMisconfiguredError."""
         return await self._first_of(
-            request, lambda pinned: self._inner.open(pinned, timeout_s=timeout_s)
+            request,
+            lambda pinned, left_s: self._inner.open(pinned, timeout_s=left_s),
+            timeout_s,
         )
 
     async def upload(
@@ -82,7 +86,7 @@ class PinnedTransport:
         Without a connection nothing of `content` was taken: the next address gets it.
         """
         return await self._first_of(
-            request, lambda pinned: self._inner.upload(pinned, content)
+            request, lambda pinned, _: self._inner.upload(pinned, content), inf
         )
 
     async def aclose(self) -> None:
@@ -90,17 +94,25 @@ class PinnedTransport:
         await self._inner.aclose()
 
     async def _first_of(
-        self, request: Outgoing, send: Callable[[Outgoing], Awaitable[T]]
+        self,
+        request: Outgoing,
+        send: Callable[[Outgoing, float], Awaitable[T]],
+        timeout_s: float,
     ) -> T:
-        """Send to the host's addresses, one after the other, until one connects."""
+        """Send to the host's addresses, one after the other, until one connects.
+
+        `send` gets what is left of `timeout_s`.
+        """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timeout_s
         *others, last = await self._addresses(request.url)
         for address in others:
             try:
-                return await send(_pinned(request, address))
+                return await send(_pinned(request, address), ends_at - loop.time())
             except TransportError as error:
-                if error.trouble != "connect":
+                if error.trouble != "connect" or loop.time() >= ends_at:
                     raise
-        return await send(_pinned(request, last))
+        return await send(_pinned(request, last), ends_at - loop.time())
 
     async def _addresses(self, url: str) -> list[Address]:
         """All that the host's name stands for; one that is not allowed spoils them.

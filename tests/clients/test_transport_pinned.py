@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clients_harness import Upstream, answer
+from clock import timeless
 
 from clients.errors import UpstreamMisconfiguredError
 from clients.transport import Answer, HTTPLimits, Outgoing, TransportError
@@ -145,6 +146,33 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(
         "http://[2606:2800:220:1::1]/a",
         "http://93.184.216.34/a",
     ]
+
+
+def test_finding_the_addresses_and_trying_them_takes_of_the_call_s_own_time() -> None:
+    given: list[float] = []
+
+    class Slow(Inner):
+        async def exchange(
+            self, request: Outgoing, *, timeout_s: float, max_bytes: int
+        ) -> Answer:
+            given.append(timeout_s)
+            await asyncio.sleep(0.5)
+            raise TransportError("connect", "nobody there", sent=False)
+
+    async def slowly(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.sleep(0.9)
+        return [(0, 0, 0, "", (f"93.184.216.{n}", 80)) for n in range(9)]
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.getaddrinfo = slowly  # type: ignore[method-assign]  # ends with the loop
+        started = loop.time()
+        with pytest.raises(TransportError):
+            await get(pinned(Slow()), "http://files.example.com/a")
+        assert loop.time() - started == pytest.approx(0.9 + 3 * 0.5)
+
+    timeless(work())
+    assert given == pytest.approx([1.1, 0.6, 0.1])
 
 
 async def test_a_name_without_an_address_is_no_connection(
