@@ -15,6 +15,8 @@ from . import inputs
 
 # A file system's bound is 255 bytes.
 MAX_NAME_BYTES: Final = 200
+# Normalizing takes quadratic time where marks are in the wrong order.
+LONGEST_NAME: Final = 1000
 MAX_SUFFIX_BYTES: Final = 20
 MAX_FOLDER_BYTES: Final = 160
 MAX_FOLDER_DEPTH: Final = 10
@@ -28,7 +30,7 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def clean_name(name: str) -> str:
     """The last part of a path, safe in a path, a URL and a header; may be empty."""
-    last = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1]
+    last = _SEPARATORS.split(unicodedata.normalize("NFC", name[-LONGEST_NAME:]))[-1]
     shown = "".join(c for c in last if unicodedata.category(c) not in _HIDDEN)
     return _cut(_MEANINGFUL.sub("_", shown).strip(". "))
 

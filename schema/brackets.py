@@ -3,14 +3,18 @@
 Called by `documents.py`. The parser works by recursion, so its stack grows with every
 bracket; counting them first costs a fraction and bounds it. Brackets in strings and
 comments do not count.
+
+A string without an end reaches to the end of its line, a block string to that of the
+text, and nothing is given back (`*+`): every character is looked at once. Otherwise
+each quote in such a string would begin another search for an end that is not there.
 """
 
 import re
 from typing import Final
 
 _OF_INTEREST: Final = re.compile(
-    r'"""(?:[^"\\]|\\"""|\\|"(?!""))*"""'  # block strings
-    r'|"(?:[^"\\\n]|\\.)*"'  # strings
+    r'"""(?:[^"\\]|\\"""|\\|"(?!""))*+(?:""")?'  # block strings
+    r'|"(?:[^"\\\n]|\\.)*+"?'  # strings
     r"|#[^\n\r]*"  # comments
     r"|[{}()\[\]]"
 )

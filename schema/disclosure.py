@@ -19,8 +19,11 @@ from .errors import ErrorCode, translate
 
 UNFIT: Final = "The document does not fit the schema."
 UNFIT_VARIABLE: Final = "The value of the variable {} does not fit its type."
-_VARIABLE: Final = re.compile(r"Variable '(\$\w+)'")
-_SUGGESTION: Final = re.compile(r"\s*Did you mean .*?\?(?=\s|$)", re.DOTALL)
+# The second where a variable that may be null stands for a value that may not.
+_VARIABLE: Final = re.compile(r"(?:^V|: Expected v)ariable '(\$\w+)'")
+_SUGGESTION: Final = re.compile(r"\s*Did you mean .*?(?:\?(?=\s|$)|\Z)", re.DOTALL)
+# A syntax error quotes the document, and the search for suggestions is not linear.
+LONGEST_MESSAGE: Final = 1000
 
 log = logging.getLogger("mainstem.graph")
 
@@ -33,8 +36,8 @@ def translate_discreetly(
 
 
 def without_suggestion(message: str) -> str:
-    """The message without graphql-core's "Did you mean …?"."""
-    return _SUGGESTION.sub("", message)
+    """The message, cut to a bound, without graphql-core's "Did you mean …?"."""
+    return _SUGGESTION.sub("", message[:LONGEST_MESSAGE])
 
 
 def _discreet(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
@@ -62,7 +65,7 @@ def _sentence_for(error: GraphQLError) -> str | None:
     code = (error.extensions or {}).get("code")
     if code == ErrorCode.GRAPHQL_VALIDATION_FAILED:
         return UNFIT
-    variable = _VARIABLE.match(error.message)
+    variable = _VARIABLE.search(error.message[:LONGEST_MESSAGE])
     return UNFIT_VARIABLE.format(variable[1]) if variable else None
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, Protocol, cast
 
 from graphql import ExecutionResult as CoreExecutionResult
-from graphql import FieldNode, GraphQLError, GraphQLSyntaxError
+from graphql import FieldNode, GraphQLError, GraphQLSyntaxError, ValueNode
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import (
@@ -197,6 +197,9 @@ class ErrorCodes(SchemaExtension):
 def _coded(failure: Exception, request_id: str, refused: bool) -> GraphQLError:
     if not isinstance(failure, GraphQLError):
         failure = GraphQLError(str(failure), original_error=failure)
+    if refused and _is_unread_literal(failure):
+        code = ErrorCode.GRAPHQL_VALIDATION_FAILED
+        return _error(failure, "This value cannot be read.", {"code": code}, request_id)
     cause = _cause(failure)
     if cause is not None:
         return _of_cause(failure, cause, request_id)
@@ -204,6 +207,12 @@ def _coded(failure: Exception, request_id: str, refused: bool) -> GraphQLError:
     if code == ErrorCode.INTERNAL_SERVER_ERROR:
         return _of_cause(failure, failure, request_id)
     return _error(failure, failure.message, {"code": str(code)}, request_id)
+
+
+def _is_unread_literal(error: GraphQLError) -> bool:
+    """Python reads no number of more than 4300 digits; the document is at fault."""
+    node = error.nodes[0] if error.nodes else None
+    return isinstance(node, ValueNode) and isinstance(error.original_error, ValueError)
 
 
 def _of_cause(error: GraphQLError, cause: Exception, request_id: str) -> GraphQLError:

@@ -12,7 +12,8 @@ from clients.conduit.records import ConduitFile
 from clients.errors import UpstreamResponseError
 
 _FLAGS = re.IGNORECASE | re.ASCII
-_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", _FLAGS)
+# `*+`: blanks are not tried in other portions, of which a long header has many.
+_RANGE = re.compile(r"bytes\s*+=\s*+(\d{0,18})\s*+-\s*+(\d{0,18})", _FLAGS)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", _FLAGS)
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", _FLAGS)
 

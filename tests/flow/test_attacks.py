@@ -198,6 +198,14 @@ BOMBS = {
     + b",".join(b'"%d": 0' % n for n in range(50_000))
     + b"}",
     "too large": b'{"query": "' + b"x" * 2_000_000 + b'"}',
+    # These are small: what they cost grows by the square of their length.
+    "a string without an end": b'{"query": "{a(b:\\"' + b'x\\\\\\"' * 15_000 + b'"}',
+    "blanks in a syntax error": b'{"query": "{ \\"' + b" " * 90_000 + b'\\" }"}',
+    "mistakes below many lines": b'{"query": "'
+    + b"\\n" * 200_000
+    + b"query("
+    + b"".join(b"$v%d: X%d " % (n, n) for n in range(300))
+    + b') { __typename }"}',
 }
 
 
@@ -214,6 +222,20 @@ async def test_a_json_bomb_costs_less_than_half_a_second(
     assert answer.status_code in (200, 400, 413)
     assert answer.json()["errors"]
     assert "data" not in answer.json()
+
+
+@pytest.mark.parametrize("filler", ['\\"', "\\"])
+async def test_a_cookie_of_backslashes_costs_no_time(
+    victim: Caller, filler: str
+) -> None:
+    """CPython's own unquoting takes 7 s for it (CVE-2024-7592)."""
+    cookie = 'conduit_session="' + filler * (60_000 // len(filler)) + '"'
+    started = time.process_time()
+    answer = await victim.http.post(
+        "/graphql", json={"query": "{ viewer { id } }"}, headers={"cookie": cookie}
+    )
+    assert time.process_time() - started < 0.5
+    assert answer.json() == {"data": {"viewer": None}}
 
 
 async def test_a_compressed_bomb_is_never_opened(victim: Caller) -> None:

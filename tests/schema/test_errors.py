@@ -203,6 +203,11 @@ async def test_a_cancelled_sibling_takes_no_shared_future_along(ask):
         ("{ notes(orderBy: {direction: UP}) { totalCount } }", None),
         ("{ notes(first: 1.5) { totalCount } }", None),
         ("{ note { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        pytest.param(
+            "{ posts(first: %s) { totalCount } }" % ("9" * 5000),
+            "GRAPHQL_VALIDATION_FAILED",
+            id="a number that Python does not read",
+        ),
         ("query ($n: Int) { notes(first: $n) { totalCount } }", "BAD_USER_INPUT"),
         ("{ ...A } fragment A on Query { ...A }", "GRAPHQL_VALIDATION_FAILED"),
         ("query a { viewer { id } } query b { viewer { id } }", "BAD_USER_INPUT"),
@@ -248,6 +253,13 @@ async def test_equal_mistakes_are_told_once(ask):
     many = " ".join(f"nonsense{n}" for n in range(100))
     answer = await ask(world, f"{{ viewer {{ {many} }} }}")
     assert len(answer.errors) == 20
+
+
+@pytest.mark.parametrize(("lines", "placed"), [(2000, True), (2001, False)])
+async def test_mistakes_far_down_are_told_without_their_place(ask, lines, placed):
+    answer = await ask(make_world(), "\n" * lines + "{ nonsense }")
+    assert ("locations" in answer.errors[0]) == placed
+    assert answer.codes == ["GRAPHQL_VALIDATION_FAILED"]
 
 
 async def test_equal_failures_are_bounded_by_a_page(ask):

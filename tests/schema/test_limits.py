@@ -178,7 +178,10 @@ async def test_the_whole_introspection_passes(ask):
         ("{ a # {{{{\n }", 1),
         ('{ a(b: "\\"{{") }', 2),
         ("}}}{{", 0),
-        ('"""{{{' + "{" * 100, 103),
+        # What follows a string without an end is never parsed.
+        ('{ """{{{' + "{" * 100, 1),
+        ('{ [ "{{{', 2),
+        ('{ "{{{\n{', 2),
         ("{" * 50_000, 50_000),
     ],
 )
@@ -188,7 +191,14 @@ def test_brackets_are_counted_outside_of_strings_and_comments(text, expected):
 
 def test_counting_brackets_takes_linear_time():
     started = time.perf_counter()
-    for hostile in ('"""' * 100_000, '"' * 300_000, '"""\\' * 75_000, "#" * 300_000):
+    for hostile in (
+        '"""' * 100_000,
+        '"' * 300_000,
+        '"""\\' * 75_000,
+        "#" * 300_000,
+        '"' + 'x\\"' * 10_000,
+        '"""' + '\\"""x' * 10_000,
+    ):
         nesting_of(hostile)
     assert time.perf_counter() - started < 1
 

@@ -104,6 +104,27 @@ async def test_each_cookie_has_a_header_of_its_own(cookie: CountingCookie) -> No
     assert "SameSite=Lax" in ours
 
 
+@pytest.mark.parametrize("form", ["{}", "a=1;{} ; b", 'conduit_session="{}"', "x; {}"])
+async def test_the_cookie_is_found_among_others_and_in_quotes(
+    cookie: CountingCookie, form: str
+) -> None:
+    pair = sealed(cookie)
+    value = pair.partition("=")[2]
+    sent = form.format(value if '"' in form else pair)
+    response = await asking(cookie)(look, cookie=sent)
+    assert response.text == "user-1 cookie"
+
+
+async def test_of_a_cookie_sent_twice_the_last_counts(cookie: CountingCookie) -> None:
+    """As in Next.js, so that both applications know the same person."""
+    pair = sealed(cookie)
+    forged = "conduit_session=nonsense"
+    response = await asking(cookie)(look, cookie=f"{forged}; {pair}")
+    assert response.text == "user-1 cookie"
+    response = await asking(cookie)(look, cookie=f"{pair}; {forged}")
+    assert response.text.startswith("None")
+
+
 async def test_closing_expires_the_cookie(cookie: CountingCookie) -> None:
     response = await asking(cookie)(Session.close, cookie=sealed(cookie))
     ours = response.headers.get_list("set-cookie")[1]

@@ -142,6 +142,17 @@ async def test_a_wrong_variable_is_told_by_its_name_alone(
     assert error["extensions"]["requestId"] in caplog.text
 
 
+async def test_a_null_in_the_place_of_a_value_is_told_without_the_type(
+    silent: httpx.AsyncClient,
+) -> None:
+    query = """query ($v: PostOrderField = TITLE) {
+      posts(orderBy: {field: $v}) { nodes { id } } }"""
+    body = {"query": query, "variables": {"v": None}}
+    (error,) = (await silent.post("/graphql", json=body)).json()["errors"]
+    assert error["message"] == UNFIT_VARIABLE.format("$v")
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
 async def test_a_valid_operation_and_typename_are_answered(
     silent: httpx.AsyncClient,
 ) -> None:
@@ -167,6 +178,7 @@ async def test_development_tells_all(http: httpx.AsyncClient) -> None:
         ("Unknown type 'Pst'. Did you mean 'Post' or 'Int'?", "Unknown type 'Pst'."),
         ("a. Did you mean 'b'? c. Did you mean 'd', 'e', or 'f'?", "a. c."),
         ("Nothing to cut.", "Nothing to cut."),
+        ("a" * 980 + " Did you mean 'secret'?", "a" * 980),
     ],
 )
 def test_cuts_suggestions_only(message: str, expected: str) -> None:
