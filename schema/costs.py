@@ -31,6 +31,7 @@ from strawberry.schema_directive import Location
 
 # Distinct page sizes of one operation that are remembered.
 MAX_KEPT_COSTS: Final = 64
+INT_DIGITS: Final = len("-2147483648")
 
 
 @strawberry.schema_directive(
@@ -117,19 +118,22 @@ class OperationCost:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._names = [
-            definition.variable.name.value
-            for definition in operation.variable_definitions or ()
-        ]
         self._defaults = {
-            definition.variable.name.value: definition.default_value
+            definition.variable.name.value: _literal(definition.default_value)
             for definition in operation.variable_definitions or ()
         }
         self._known: dict[tuple[int | None, ...], int] = {}
 
     def of(self, variables: Mapping[str, object] | None) -> int:
-        """The cost with these variables, which need not have been checked."""
-        sizes = {name: _length((variables or {}).get(name)) for name in self._names}
+        """The cost with these variables, which need not have been checked.
+
+        A variable that is null has no size, whatever its default.
+        """
+        given = variables or {}
+        sizes = {
+            name: _length(given[name]) if name in given else default
+            for name, default in self._defaults.items()
+        }
         key = tuple(sizes.values())
         cost = self._known.get(key)
         if cost is None:
@@ -199,29 +203,31 @@ class _Reckoning:
     def _length(self, node: FieldNode, size: ListSize) -> int:
         given = {each.name.value: each.value for each in node.arguments or ()}
         for name in size.slicing_arguments:
-            length = self._literal(given.get(name))
+            length = self._given(given.get(name))
             if length is not None:
                 longest = self._operation._page_size  # longer ones are refused
                 return max(0, length if longest is None else min(length, longest))
         return size.assumed_size
 
-    def _literal(self, value: object) -> int | None:
-        if isinstance(value, IntValueNode):
-            return int(value.value)
-        if isinstance(value, ListValueNode):
-            return len(value.values)
+    def _given(self, value: object) -> int | None:
         if isinstance(value, VariableNode):
-            name = value.name.value
-            length = self._sizes.get(name)
-            if length is not None:
-                return length
-            return self._literal(self._operation._defaults.get(name))
-        return None
+            return self._sizes.get(value.name.value)
+        return _literal(value)
+
+
+def _literal(value: object) -> int | None:
+    # With more digits than an Int has it is no size; Python may not even read it.
+    if isinstance(value, IntValueNode) and len(value.value) <= INT_DIGITS:
+        return int(value.value)
+    return len(value.values) if isinstance(value, ListValueNode) else None
 
 
 def _length(value: object) -> int | None:
+    """Of a variable's value: a number that is whole is an Int, also if it is 1e2."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
     return len(value) if isinstance(value, list) else None

@@ -37,7 +37,12 @@ BY_VARIABLE = "query ($n: Int = 7) { posts(first: $n) { nodes { title } } }"
         (BY_VARIABLE, {"n": 5}, 1 + 5),
         (BY_VARIABLE, {}, 1 + 7),
         (BY_VARIABLE, None, 1 + 7),
-        (BY_VARIABLE, {"n": "many"}, 1 + 7),
+        (BY_VARIABLE, {"n": None}, 1 + 20),  # no default stands in for a null
+        (BY_VARIABLE, {"n": 5.0}, 1 + 5),  # an Int to GraphQL
+        (BY_VARIABLE, {"n": 5.5}, 1 + 20),
+        (BY_VARIABLE, {"n": float("inf")}, 1 + 20),
+        (BY_VARIABLE, {"n": True}, 1 + 20),
+        (BY_VARIABLE, {"n": "many"}, 1 + 20),
         (BY_VARIABLE, {"n": -4}, 1),
         (BY_VARIABLE, {"n": 2_000_000_000}, 1 + 100),
         (
@@ -46,6 +51,7 @@ BY_VARIABLE = "query ($n: Int = 7) { posts(first: $n) { nodes { title } } }"
             1 + 3 * (1 + 1 + 1 + 10),
         ),
         ("{ nodes(ids: [1, 2, 3]) { id } }", None, 3),
+        ("{ nodes(ids: %s) { id } }" % ("9" * 5000), None, 100),
         ("query ($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["a", "b"]}, 2),
         ("{ files(first: 2) { nodes { data } } }", None, 1 + 2 * (1 + 20)),
         ("mutation { deleteNote(id: 1) { __typename } }", None, 10 + 1),
@@ -80,6 +86,19 @@ async def test_too_dear_an_operation_is_refused_before_any_call(ask):
     assert answer.codes == ["QUERY_TOO_COMPLEX"]
     assert world.calls == []
     assert (await ask(world, text, n=2)).errors == []
+
+
+@pytest.mark.parametrize("n", [None, 100.0])
+async def test_no_spelling_of_a_page_size_makes_it_cheaper(ask, n):
+    """A null is a page of 20, whatever the variable's default; 1e2 is 100."""
+    world = make_world(posts=3)
+    text = """query ($n: Int = 1) { posts(first: $n) { nodes { author {
+      posts(first: $n) { nodes { author { posts(first: $n) { nodes {
+      notes(first: $n) { nodes { id } } } } } } } } } } }"""
+    answer = await ask(world, text, n=n)
+    assert answer.codes == ["QUERY_TOO_COMPLEX"]
+    assert world.calls == []
+    assert (await ask(world, text, n=1)).errors == []
 
 
 async def test_the_cost_is_taken_out_of_the_budget_before_any_call(ask):
