@@ -11,9 +11,9 @@ import asyncio
 import socket
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from math import inf
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +24,9 @@ from .transports import DEFAULT_TRANSPORT, TransportName, open_transport
 
 Address = IPv4Address | IPv6Address
 T = TypeVar("T")
+
+# Where a NAT64 stands in an IPv6 network, all of IPv4 is behind it (RFC 6052, §2.1).
+TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,8 @@ def _literal(host: str) -> Address | None:
 def _unwrapped(address: Address) -> Address:
     """The IPv4 address within an IPv6 one that only wraps it."""
     if isinstance(address, IPv6Address):
+        if address in TRANSLATED:
+            return IPv4Address(int(address) & 0xFFFF_FFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address
 

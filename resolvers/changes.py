@@ -69,7 +69,9 @@ async def note_changes(
     Raises: NotAuthenticatedError, InvalidInputError, VaultUnavailableError.
     """
     viewer_id = context.require_viewer()
-    about = post_id and upstream_id("Post", post_id, field="postId")
+    about = None
+    if post_id is not None:
+        about = upstream_id("Post", post_id, field="postId")
 
     def wants(change: Change) -> bool:
         return change.domain == "Note" and change.owner_id == viewer_id

@@ -196,7 +196,9 @@ def is_allowed(origin: str | None, head: Head, cors_origins: frozenset[str]) -> 
     if origin is None or origin in cors_origins:
         return True
     # The scheme is not compared: behind a TLS proxy this server does not know it.
-    return origin.partition("://")[2].lower() == head.get("host").lower()
+    # `null` has no host, and so is nobody's, not even of a request without Host.
+    host = origin.partition("://")[2].lower()
+    return host != "" and host == head.get("host").lower()
 
 
 def is_simple(head: Head) -> bool:

@@ -179,12 +179,14 @@ async def test_a_write_that_is_refused_or_in_doubt_is_not_told(
         assert await line.silence()
 
 
+@pytest.mark.parametrize("post_id", ["x:y", ""])
 async def test_a_subscription_of_a_stranger_or_of_nonsense_is_refused(
-    url: str, first_device: Device
+    url: str, first_device: Device, post_id: str
 ) -> None:
     async with socket(url, first_device) as line:
         await line.init()
-        bad_id = {"query": 'subscription { noteChanged(postId: "x:y") { id } }'}
+        query = f'subscription {{ noteChanged(postId: "{post_id}") {{ id }} }}'
+        bad_id = {"query": query}
         await line.say(type="subscribe", id="1", payload=bad_id)
         refused = await line.hear()
     assert (refused["type"], refused["id"]) == ("error", "1")

@@ -3,6 +3,9 @@
 import httpx
 import pytest
 
+from server.guard import is_allowed
+from server.head import Head
+
 FRIEND = "https://app.example.com"
 STRANGER = "https://evil.example.net"
 FINE = {"query": "{ __typename }"}
@@ -17,6 +20,12 @@ async def test_a_post_of_another_origin_is_refused(
     assert response.status_code == 403
     assert response.json()["errors"][0]["extensions"]["code"] == "ORIGIN_NOT_ALLOWED"
     assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_request_without_host_has_no_own_origin() -> None:
+    for headers in ([], [(b"host", b"")]):
+        assert not is_allowed("null", Head(headers), frozenset())
+        assert not is_allowed("", Head(headers), frozenset())
 
 
 @pytest.mark.parametrize("origin", [FRIEND, "http://api.test", "https://api.test"])
