@@ -17,12 +17,14 @@ from clients.errors import UpstreamUnavailableError
 from .broadcast import Broadcast, Listener
 from .family import belongs
 from .policy import SessionPolicy
-from .records import digest
+from .records import SessionEntry, VaultRecord, digest
 from .session import SessionRef
 from .tasks import TaskSet, watch
 from .vault import TokenVault
 
 LOOK_S: Final = 10.0
+# After a cut of the line all look; requests must find room in the vault beside them.
+MOST_LOOKING: Final = 256
 
 
 class SessionWatch:
@@ -43,6 +45,7 @@ class SessionWatch:
         self._every_s = every_s
         self._clock = clock
         self._tasks = TaskSet()
+        self._looking = asyncio.Semaphore(MOST_LOOKING)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         broadcast.listen("ends", Listener(self._hear, self._look_at_all))
 
@@ -74,17 +77,23 @@ class SessionWatch:
         except TimeoutError:
             pass
         look.clear()
-        # In a task of its own: redis-py ends a command that is under way although its
-        # caller was cancelled, and forgets the cancellation (seen with 7.x).
-        reading = self._tasks.start(self._vault.resolve(ref))
-        deadline = asyncio.get_running_loop().time() + LOOK_S
         try:
-            record, entry = await watch(reading, deadline=deadline, what="vault read")
+            async with self._looking:
+                record, entry = await self._read(ref)
         except UpstreamUnavailableError:
             return True
         if record is None or not belongs(record, ref.user_id):
             return False
         return entry is None or not self._policy.is_over(entry, self._clock())
+
+    async def _read(
+        self, ref: SessionRef
+    ) -> tuple[VaultRecord | None, SessionEntry | None]:
+        # In a task of its own: redis-py ends a command that is under way although its
+        # caller was cancelled, and forgets the cancellation (seen with 7.x).
+        reading = self._tasks.start(self._vault.resolve(ref))
+        deadline = asyncio.get_running_loop().time() + LOOK_S
+        return await watch(reading, deadline=deadline, what="vault read")
 
     def _hear(self, word: bytes) -> None:
         for look in self._waiting.get(word.decode("ascii", "replace"), ()):

@@ -10,7 +10,7 @@ from clients.errors import VaultUnavailableError
 from session.broadcast import LocalBroadcast, Topic
 from session.memory import MemoryVault
 from session.policy import SessionPolicy
-from session.records import SessionEntry
+from session.records import SessionEntry, VaultRecord
 from session.session import SessionRef
 from session.watch import SessionWatch
 
@@ -73,6 +73,34 @@ async def test_an_end_while_the_line_is_being_opened_is_found_when_it_is_up() ->
     watch.announce(REF.vault_key)
     line.opened.set()
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_crowd_that_looks_at_once_leaves_the_vault_to_others_too() -> None:
+    """After a cut of the line all look. What is refused then is found much later."""
+
+    class Narrow(MemoryVault):
+        """As the reader's bound on questions, only smaller."""
+
+        asking = 0
+
+        async def resolve(
+            self, ref: SessionRef
+        ) -> tuple[VaultRecord | None, SessionEntry | None]:
+            if self.asking >= 500:
+                raise VaultUnavailableError("too many wait")
+            self.asking += 1
+            await asyncio.sleep(0)
+            self.asking -= 1
+            return await super().resolve(ref)
+
+    vault, clock = Narrow(), Clock()
+    await open_session(vault, clock)
+    watch = watch_of(vault, clock, every_s=3600)
+    waiting = [asyncio.create_task(watch.until_end(REF)) for _ in range(1000)]
+    await asyncio.sleep(0.1)
+    await vault.take(REF.vault_key)
+    watch._look_at_all()
+    await asyncio.wait_for(asyncio.gather(*waiting), 2)
 
 
 async def test_an_announcement_is_not_believed_without_a_look() -> None:
