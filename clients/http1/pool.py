@@ -30,6 +30,8 @@ class Origin:
         self.address = address
         self.shown = address.shown
         self.idle: list[Connection] = []
+        # Nobody will ask for it any more: the pool has forgotten it.
+        self.retired = False
 
     def take(self, now: float) -> Connection | None:
         """An idle connection that is likely to live."""
@@ -89,7 +91,10 @@ class Pool:
     def origin(self, key: tuple[str, str | None], address: Address) -> Origin:
         """A new one, known by this key from now on."""
         if len(self.origins) >= _MOST_ORIGINS:
-            self.origins = {k: one for k, one in self.origins.items() if one.idle}
+            for name, one in tuple(self.origins.items()):
+                if not one.idle:
+                    one.retired = True
+                    del self.origins[name]
         origin = self.origins[key] = Origin(self, address)
         return origin
 
@@ -109,13 +114,13 @@ class Pool:
         now = asyncio.get_running_loop().time()
         connection.due = now + self._limits.keepalive_s
         waiting = self._first() if self._queue else None
-        if waiting is None:
+        if waiting is None and not origin.retired:
             origin.idle.append(connection)
-        elif waiting.origin is origin:
+        elif waiting is not None and waiting.origin is origin:
             self._queue.popleft()
             waiting.turn.set_result(connection)
         else:
-            # Its room goes to the first, who is of another origin.
+            # Its room goes to the first, who is of another origin, or is free.
             connection.break_off()
 
     def forget(self, connection: Connection) -> None:

@@ -344,6 +344,30 @@ async def test_the_room_of_one_origin_s_idle_connections_is_another_s(
 
 
 @OURS
+async def test_a_connection_of_a_forgotten_origin_keeps_no_room(
+    upstream: Upstream, transport_name: TransportName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find it, and it would stay open until it is too old."""
+    monkeypatch.setattr("clients.http1.pool._MOST_ORIGINS", 1)
+    answering = asyncio.Event()
+
+    async def later(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        await answering.wait()
+        return await answer()(seen, writer)
+
+    upstream.script(later)
+    pool = upstream.transport(replace(LIMITS, max_connections=1, keepalive_s=60))
+    other_name = upstream.url.replace("127.0.0.1", "localhost")
+    first = asyncio.ensure_future(get(pool, upstream.url))
+    gone = asyncio.ensure_future(get(pool, other_name))
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    answering.set()
+    assert (await first).status == 200
+    assert (await get(pool, other_name)).status == 200
+
+
+@OURS
 @pytest.mark.parametrize("seed", range(4))
 async def test_after_a_storm_all_the_room_of_a_pool_is_there(
     upstream: Upstream, seed: int
