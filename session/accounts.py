@@ -265,8 +265,10 @@ class SessionService:
         if self._policy.mode == "single":
             await self._family.share(await self._family.records(ref), pair)
         surplus = await self._family.trim(ref.user_id)
-        if self._policy.mode == "multiple":
-            await self._endings.end_pairs([record.pair for record in surplus], "trim")
+        if surplus and self._policy.mode == "multiple":
+            # By itself: no upstream that hangs there keeps anybody out.
+            pairs = [record.pair for record in surplus]
+            self._keeper.tasks.start(self._endings.end_pairs(pairs, "trim"))
 
     def _end_unclaimed(self, entering: asyncio.Task[SessionRef]) -> None:
         if not entering.cancelled() and entering.exception() is None:

@@ -22,6 +22,7 @@ from clients.errors import (
     NotAuthenticatedError,
     VaultUnavailableError,
 )
+from clients.http import CallScope
 from session.policy import SessionPolicy
 from session.records import SessionEntry
 from session.session import Session, SessionRef
@@ -421,6 +422,31 @@ async def test_a_person_has_no_more_sessions_than_allowed(
             await process.call(device)
     for device in devices[2:]:
         assert await process.call(device) == USER
+
+
+async def test_a_sign_in_does_not_wait_for_the_end_of_the_session_it_drives_out(
+    new_process: MakeProcess,
+    conduit: FakeConduit,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or an upstream whose sign-out hangs would let nobody in who is at the limit."""
+    conduit.multiple, hangs = True, asyncio.Event()
+    process = new_process(SessionPolicy(mode="multiple", max_per_person=1))
+    await process.sign_in(FIRST)
+    clock.advance(2)
+    sign_out = conduit.sign_out
+
+    async def hanging(access_token: str, scope: CallScope) -> None:
+        await hangs.wait()
+        await sign_out(access_token, scope)
+
+    monkeypatch.setattr(conduit, "sign_out", hanging)
+    laptop = await asyncio.wait_for(process.sign_in(FIRST), 2)
+    assert await process.call(laptop) == USER
+    hangs.set()
+    await settled(process)
+    assert len(conduit._live) == 1
 
 
 async def test_sessions_that_another_application_ended_take_nobody_s_place(
