@@ -44,6 +44,8 @@ class RequestContext:
     measured_page_size: int | None = None
     # One of the manifests: reviewed when it was built, so its size is not limited.
     trusted_document: bool = False
+    # What is read may stand in the answer so often that its length must be told first.
+    may_swell: bool = False
     # A query: nothing is lost when it is cut short because its client went away.
     only_reads: bool = False
     # Takes the operation's cost out of the person's budget; raises RateLimitedError.

@@ -33,7 +33,7 @@ from resolvers.selection import Selection
 
 from .brackets import nesting_of
 from .costs import CostTable, OperationCost, cost_table
-from .limits import UNLIMITED, Limits, check, check_size, too_complex
+from .limits import UNLIMITED, Limits, aliases_of, check, check_size, too_complex
 from .selections import selection_of
 
 # Ten equal mistakes tell no more than one, and twenty are enough to mend.
@@ -46,6 +46,9 @@ MAX_KEPT_CHARACTERS = 32_768
 # graphql-core looks for the line of each mistake from the start of the text: a hundred
 # in half a million empty lines take 15 s. In longer ones mistakes are told without.
 MAX_PLACED_LINES = 2_000
+# Objects of an answer times repetitions: a page of 100 posts with author and cover,
+# told six times over, is below; 100 posts with 99 aliases of their bodies are not.
+MOST_TEXTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a valid document."""
+    """One operation of a valid document.
+
+    `repeats`: how often an object may show one text, each key of a thousand characters
+    counted like one.
+    """
 
     selection: Selection
     cost: OperationCost
     only_reads: bool
+    repeats: int
 
 
 Prepare = Callable[[GraphQLSchema, str], Prepared]
@@ -161,6 +169,7 @@ def _prepare(
             selection_of(schema, document, node),
             OperationCost(costs, root.name, document, node, page_size=page_size),
             node.operation is OperationType.QUERY,
+            1 + aliases_of(document, node) + len(text) // 1000,
         )
 
     operations = {
@@ -236,6 +245,7 @@ class Documents:
         context.selection = operation.selection
         context.only_reads = operation.only_reads
         cost = operation.cost.of(variables)
+        context.may_swell = cost * operation.repeats > MOST_TEXTS
         limit = UNLIMITED.cost if context.trusted_document else self._limits.cost
         for passed in prepared.passed + check("cost", cost, limit):
             log.warning("limit in request %s: %s", context.scope.request_id, passed)

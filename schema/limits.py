@@ -153,6 +153,11 @@ def check_size(document: DocumentNode, limits: Limits) -> tuple[str, ...]:
     return tuple(passed)
 
 
+def aliases_of(document: DocumentNode, operation: OperationDefinitionNode) -> int:
+    """The aliases of one operation, fragments spread out."""
+    return _Ruler(document).measure(operation.selection_set).aliases
+
+
 def check(what: str, actual: int, limit: Limit) -> tuple[str, ...]:
     """One sentence if the limit is passed and only measured, none if it is kept.
 

@@ -23,6 +23,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import RequestContext
 from schema.build import ANY_OPERATION
 
+from .answer_size import is_longer
 from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
 from .graphql_request import GraphQLRequest, from_body, from_query_string
@@ -178,11 +179,7 @@ class GraphQLEndpoint:
         limit = self._response_bytes
         if limit.passed_by(size):
             if limit.enforced is not None:
-                raise RefusalError(
-                    400,
-                    RefusalCode.RESPONSE_TOO_LARGE,
-                    f"The answer is larger than {limit.most} bytes; ask for less.",
-                )
+                raise _too_large(limit.most)
             log.warning("limit in request %s: an answer of %d", request_id, size)
 
     async def _execute(
@@ -219,6 +216,9 @@ class GraphQLEndpoint:
             context.forget()
         if not isinstance(result, ExecutionResult):
             raise TypeError(f"unexpected result of the schema: {type(result)}")
+        most = self._response_bytes.enforced
+        if context.may_swell and most is not None and is_longer(result.data, most):
+            raise _too_large(most)
         return result
 
 
@@ -288,6 +288,14 @@ def codes_of(payload: dict[str, object]) -> list[str]:
 
 def loggable(operation_name: str | None) -> str | None:
     return operation_name if _NAME.fullmatch(operation_name or "") else None
+
+
+def _too_large(most: int) -> RefusalError:
+    return RefusalError(
+        400,
+        RefusalCode.RESPONSE_TOO_LARGE,
+        f"The answer is larger than {most} bytes; ask for less.",
+    )
 
 
 def _unresolved(message: str) -> RefusalError:

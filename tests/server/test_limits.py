@@ -5,10 +5,12 @@ import logging
 import re
 from typing import Any
 
+import orjson
 import pytest
 
 from harness import Sandbox, caller_of, running_app
 from schema.limits import Limit, Limits
+from server.answer_size import is_longer
 from server.in_flight import InFlight
 from server.refusals import RefusalError
 from server.settings import Settings, SettingsError
@@ -67,6 +69,53 @@ async def test_an_answer_that_is_too_large_is_replaced(sandbox: Sandbox) -> None
         assert error["extensions"]["code"] == "RESPONSE_TOO_LARGE"
         small = "{ posts(first: 2) { nodes { id } } }"
         assert (await caller.data(small))["posts"]
+
+
+async def test_an_answer_that_repeats_one_text_is_refused_before_it_is_written(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One note of 100 kB, a hundred times under 99 names each, is an answer of 1 GB."""
+    written: list[int] = []
+    really = orjson.dumps
+
+    def dumps(payload: object) -> bytes:
+        text = really(payload)
+        written.append(len(text))
+        return text
+
+    settings = sandbox.environment | {"LIMIT_RESPONSE_BYTES": "100000"}
+    create = """mutation ($input: CreateNoteInput!) { createNote(input: $input) {
+      ... on CreateNoteSuccess { note { id } } } }"""
+    names = " ".join(f"a{n}: body" for n in range(99))
+    repeat = (
+        f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Note {{ {names} }} }} }}"
+    )
+    async with running_app(settings) as app, caller_of(app) as caller:
+        await caller.sign_in()
+        data = await caller.data(create, input={"body": "x" * 1000})
+        ids = [data["createNote"]["note"]["id"]] * 100
+        monkeypatch.setattr("server.graphql.orjson.dumps", dumps)
+        body = {"query": repeat, "variables": {"ids": ids}}
+        answer = await caller.post(body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["extensions"]["code"] == "RESPONSE_TOO_LARGE"
+    assert max(written, default=0) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("data", "length"),
+    [
+        ({"a": "bc"}, 3),
+        ({"a": [{"b": "cd"}, {"b": None}, 7, True]}, 5),
+        ({"long" * 5: []}, 20),
+        (None, 0),
+    ],
+)
+def test_the_length_of_an_answer_is_told_from_its_texts_and_keys(
+    data: object, length: int
+) -> None:
+    assert not is_longer(data, length)
+    assert is_longer(data, length - 1)
 
 
 async def test_the_budget_of_a_person_is_counted_over_all_their_sessions(
