@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
     UpstreamResponseError,
+    UpstreamTimeoutError,
     VaultUnavailableError,
 )
 from clients.http import CallScope
@@ -165,8 +166,8 @@ class SessionService:
             session.close()
             return
         end = self._endings.end_all if everywhere else self._endings.end
-        ending = self._keeper.tasks.start(end(ref, scope.request_id))
-        await watch(ending, deadline=scope.deadline, what="sign-out")
+        gone = asyncio.Event()
+        await self._finish(end(ref, scope.request_id, gone), gone, scope)
         session.close()
 
     def sealed_token(self, session: Session) -> str:
@@ -205,11 +206,26 @@ class SessionService:
         if found is None:
             return False
         ended = SessionRef(ref.user_id, found)
-        ending = self._keeper.tasks.start(self._endings.end(ended, scope.request_id))
-        await watch(ending, deadline=scope.deadline, what="ending a session")
+        gone = asyncio.Event()
+        end = self._endings.end(ended, scope.request_id, gone)
+        await self._finish(end, gone, scope)
         if ended == ref:
             session.close()
         return True
+
+    async def _finish(
+        self,
+        end: Coroutine[object, object, None],
+        gone: asyncio.Event,
+        scope: CallScope,
+    ) -> None:
+        """Wait for an ending; not beyond the deadline for the upstream's part of it."""
+        ending = self._keeper.tasks.start(end)
+        try:
+            await watch(ending, deadline=scope.deadline, what="ending a session")
+        except UpstreamTimeoutError:
+            if not gone.is_set():
+                raise
 
     async def _live(self, session: Session) -> SessionRef:
         """Sealed is not enough here: the vault must know the session too."""

@@ -46,21 +46,32 @@ class Endings:
         self._policy = policy
         self._announce = announce
 
-    async def end(self, ref: SessionRef, request_id: str) -> None:
-        """End one session; the upstream's too, if no other one lives on it."""
+    async def end(
+        self, ref: SessionRef, request_id: str, gone: asyncio.Event | None = None
+    ) -> None:
+        """End one session; the upstream's too, if no other one lives on it.
+
+        `gone` is set when it has ended here.
+        """
         record = await self._take(ref.vault_key)
+        if gone is not None:
+            gone.set()
         async with self.lease_if_free(self._family.lock_name(ref)):
             await self._forget(ref.user_id, [ref.vault_key])
             others = await self._family.records(ref)
             if record is not None and not others:
                 await self.end_pairs([record.pair], request_id)
 
-    async def end_all(self, ref: SessionRef, request_id: str) -> None:
+    async def end_all(
+        self, ref: SessionRef, request_id: str, gone: asyncio.Event | None = None
+    ) -> None:
         """End every session of the person; records first, so they end at once."""
         taken = await self._take_all(ref)
         async with self.lease_if_free(self._family.person_lock(ref.user_id)):
             # Again: a sign-in or a renewal may have been under way.
             taken += await self._take_all(ref)
+        if gone is not None:
+            gone.set()
         pairs = [record.pair for record in newest_first(taken)]
         if self._policy.mode == "single":
             pairs = pairs[:1]

@@ -328,6 +328,29 @@ async def test_an_upstream_that_is_down_keeps_nobody_signed_in(
         await process.call(stolen)
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_an_upstream_that_hangs_keeps_nobody_signed_in(
+    process: Process,
+    conduit: FakeConduit,
+    monkeypatch: pytest.MonkeyPatch,
+    everywhere: bool,
+) -> None:
+    """The session has ended here; who signed out must not hear of a failure."""
+    hangs = asyncio.Event()
+
+    async def hanging(access_token: str, scope: object) -> None:
+        await hangs.wait()
+
+    session = await process.sign_in(FIRST)
+    stolen = Session(session.ref, source="cookie")
+    monkeypatch.setattr(conduit, "sign_out", hanging)
+    await process.service.sign_out(session, scope(0.3), everywhere=everywhere)
+    assert not session.is_open
+    with pytest.raises(NotAuthenticatedError):
+        await process.call(stolen)
+    hangs.set()
+
+
 async def test_a_vault_that_is_down_does_not_pretend_to_sign_out(
     process: Process,
 ) -> None:
