@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from clients.conduit.records import ConduitPost
-from clients.errors import UpstreamUnavailableError
+from clients.errors import RateLimitedError, UpstreamUnavailableError
 from clients.flux.records import FluxNote
 
 from .batching import settled
@@ -27,6 +27,8 @@ Read = Callable[[RequestContext, Sequence[Change]], Awaitable[dict[str, R | None
 
 # An outage of so many seconds is waited for; meanwhile changes gather in the mailbox.
 PAUSES_S: Final = (0.25, 1.0, 4.0)
+# So is a budget that comes back within it.
+LONGEST_WAIT_S: Final = 30.0
 # So many of the posts that it showed does a subscription remember.
 MOST_SHOWN: Final = 1000
 
@@ -143,8 +145,13 @@ async def _patiently(
         try:
             return await read(context, batch)
         except UpstreamUnavailableError:
-            log.info("changes wait for an upstream")
-            await asyncio.sleep(pause_s)
+            wait_s = pause_s
+        except RateLimitedError as error:
+            wait_s = max(pause_s, error.retry_after_s or 0.0)
+            if wait_s > LONGEST_WAIT_S:
+                raise
+        log.info("changes wait for an upstream")
+        await asyncio.sleep(wait_s)
     context.begin_again()
     return await read(context, batch)
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+from collections.abc import Sequence
 
 import pytest
+from clock import timeless
 
+from clients.errors import RateLimitedError
 from resolvers.change_feed import (
     Change,
     ChangeFeed,
@@ -12,7 +15,9 @@ from resolvers.change_feed import (
     ChangesMissedError,
     Mailbox,
 )
+from resolvers.changes import LONGEST_WAIT_S, PAUSES_S, _events
 from session.broadcast import LocalBroadcast
+from tests.resolvers.stubs import World, make_context
 
 NOTE = "5f0f9a1e-2d3c-4b5a-8f6e-7d8c9b0a1f2e"
 CREATED, UPDATED, DELETED = ChangeKind
@@ -109,3 +114,39 @@ def listener_of(broadcast: LocalBroadcast, words: list[bytes]) -> None:
     from session.broadcast import Listener
 
     broadcast.listen("changes", Listener(words.append, lambda: None))
+
+
+@pytest.mark.parametrize("told_s", [None, 20.0])
+def test_a_budget_that_is_used_up_is_waited_for(told_s: float | None) -> None:
+    """Or all subscribers would end at once, and come back to read anew at once."""
+    asked: list[float] = []
+
+    async def read(_: object, batch: Sequence[Change]) -> dict[str, None]:
+        asked.append(asyncio.get_running_loop().time() - 1000)
+        if len(asked) == 1:
+            raise RateLimitedError("used up", retry_after_s=told_s)
+        return dict.fromkeys(change.id for change in batch)
+
+    async def work() -> None:
+        feed = ChangeFeed()
+        mailbox = await feed.mailbox(everything)
+        feed.announce(Change("Note", CREATED, NOTE))
+        events = _events(make_context(World()), mailbox, read)
+        assert (await anext(events)).id == NOTE
+
+    timeless(work())
+    assert asked == [0, told_s or PAUSES_S[0]]
+
+
+def test_a_budget_that_lasts_too_long_ends_the_events() -> None:
+    async def read(_: object, batch: Sequence[Change]) -> dict[str, None]:
+        raise RateLimitedError("used up", retry_after_s=LONGEST_WAIT_S + 1)
+
+    async def work() -> None:
+        feed = ChangeFeed()
+        mailbox = await feed.mailbox(everything)
+        feed.announce(Change("Note", CREATED, NOTE))
+        with pytest.raises(RateLimitedError):
+            await anext(_events(make_context(World()), mailbox, read))
+
+    timeless(work())
