@@ -149,6 +149,20 @@ def row_of(failure: BaseException) -> Row:
     return _INTERNAL
 
 
+def details_of(failure: UpstreamError) -> dict[str, object]:
+    """What `extensions` tell beside the code; also on plain routes."""
+    details: dict[str, object] = {}
+    if failure.service is not None:
+        details["service"] = failure.service
+    if isinstance(failure, RateLimitedError) and failure.retry_after_s is not None:
+        details["retryAfterS"] = failure.retry_after_s
+    if failure.outcome_unknown:
+        details["outcomeUnknown"] = True
+    if isinstance(failure, InvalidInputError) and failure.field is not None:
+        details["field"] = failure.field
+    return details
+
+
 def translate(
     errors: Iterable[Exception], *, request_id: str, refused: bool = False
 ) -> list[GraphQLError]:
@@ -219,16 +233,10 @@ def _of_cause(error: GraphQLError, cause: Exception, request_id: str) -> GraphQL
     row = row_of(cause)
     message = row.message
     extensions: dict[str, object] = {"code": str(row.code)}
-    if isinstance(cause, UpstreamError) and cause.service is not None:
-        extensions["service"] = cause.service
-    if isinstance(cause, RateLimitedError) and cause.retry_after_s is not None:
-        extensions["retryAfterS"] = cause.retry_after_s
-    if isinstance(cause, UpstreamError) and cause.outcome_unknown:
-        extensions["outcomeUnknown"] = True
+    if isinstance(cause, UpstreamError):
+        extensions |= details_of(cause)
     if isinstance(cause, InvalidInputError):
         message = cause.public_message
-        if cause.field is not None:
-            extensions["field"] = cause.field
     if row.masked:
         path = ".".join(str(key) for key in error.path or ())
         log.error(

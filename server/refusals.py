@@ -52,8 +52,8 @@ class RefusalError(Exception):
         self.code = str(code)
         self.message = message
         self.headers = dict(headers or {})
-        # Of a write that may have been carried out all the same (docs/errors.md).
-        self.outcome_unknown = False
+        # What `extensions` tell beside code and request id (docs/errors.md).
+        self.details: dict[str, object] = {}
 
 
 def bad_request(message: str) -> RefusalError:
@@ -74,9 +74,8 @@ def error_of(scope: Scope, refusal: RefusalError) -> dict[str, object]:
     extensions: dict[str, object] = {
         "code": refusal.code,
         "requestId": trace_of(scope).request_id,
+        **refusal.details,
     }
-    if refusal.outcome_unknown:
-        extensions["outcomeUnknown"] = True
     return {"message": refusal.message, "extensions": extensions}
 
 

@@ -18,7 +18,7 @@ from clients.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from schema.errors import row_of
+from schema.errors import details_of, row_of
 
 from .refusals import RefusalError
 
@@ -50,4 +50,6 @@ def refusal_for(error: UpstreamError) -> RefusalError:
         headers["retry-after"] = str(math.ceil(wait_s))
     if isinstance(error, InvalidInputError):
         message = error.public_message
-    return RefusalError(status, row.code, message, headers=headers)
+    refusal = RefusalError(status, row.code, message, headers=headers)
+    refusal.details = details_of(error)
+    return refusal

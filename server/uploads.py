@@ -65,9 +65,11 @@ class UploadRoute:
             )
         except UpstreamError as error:
             log.warning("%s: %s", type(error).__name__, error.message)
-            refusal = file.refusal or refusal_for(error)
-            refusal.outcome_unknown = error.outcome_unknown
-            raise refusal from None
+            if file.refusal is None:
+                raise refusal_for(error) from None
+            if error.outcome_unknown:
+                file.refusal.details["outcomeUnknown"] = True
+            raise file.refusal from None
         body = orjson.dumps({"file": _shown(context, record)})
         answer = {
             "content-type": "application/json; charset=utf-8",

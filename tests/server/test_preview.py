@@ -42,6 +42,7 @@ from clients.http import (
     open_transport,
 )
 from clients.transports import DEFAULT_TRANSPORT
+from schema.errors import details_of
 from server.guard import GuardMiddleware
 from server.preview import PreviewRoute
 from server.settings import GuardSettings
@@ -241,10 +242,10 @@ async def test_head_costs_the_record_only(storage: Pair, stub: StubStorage) -> N
         (NotAuthenticatedError("x"), 401, "UNAUTHENTICATED"),
         (PermissionDeniedError("x"), 403, "FORBIDDEN"),
         (NotFoundError("x"), 404, "NOT_FOUND"),
-        (InvalidInputError("x"), 400, "BAD_USER_INPUT"),
+        (InvalidInputError("x", field="id"), 400, "BAD_USER_INPUT"),
         (RateLimitedError("x", retry_after_s=2.2), 503, "RATE_LIMITED"),
         (UpstreamTimeoutError("x"), 504, "UPSTREAM_TIMEOUT"),
-        (VaultUnavailableError("x"), 503, "UPSTREAM_UNAVAILABLE"),
+        (VaultUnavailableError("x", service="vault"), 503, "UPSTREAM_UNAVAILABLE"),
         (UpstreamUnavailableError("x"), 503, "UPSTREAM_UNAVAILABLE"),
         (UpstreamMisconfiguredError("x"), 502, "UPSTREAM_MISCONFIGURED"),
         (UpstreamResponseError("x"), 502, "UPSTREAM_BAD_RESPONSE"),
@@ -259,7 +260,10 @@ async def test_each_failure_has_its_own_status_and_nothing_of_its_text(
     async with client_of(preview_app(stub)) as client:
         response = await client.get(f"/preview/{FILE_ID}")
     assert response.status_code == status
-    assert response.json()["errors"][0]["extensions"]["code"] == code
+    extensions = response.json()["errors"][0]["extensions"]
+    assert extensions.pop("requestId") == response.headers["x-request-id"]
+    assert extensions == {"code": code, **details_of(failure)}
+    assert extensions.get("service") == failure.service
     assert "10.0.0.1" not in response.text
     assert response.headers["cache-control"] == "no-store"
     wait = "3" if code == "RATE_LIMITED" else None
