@@ -8,6 +8,7 @@ hangs up leaves nothing half done.
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -20,7 +21,7 @@ from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
     UpstreamResponseError,
-    UpstreamTimeoutError,
+    UpstreamUnavailableError,
     VaultUnavailableError,
 )
 from clients.http import CallScope
@@ -45,6 +46,8 @@ from .vault import TokenVault
 VAULT_KEY_BYTES: Final = 24
 EMAIL_LIMIT: Final = 320
 PASSWORD_LIMIT: Final = 1024
+
+log = logging.getLogger("mainstem.session")
 
 
 class Accounts(Authentication, Protocol):
@@ -219,13 +222,19 @@ class SessionService:
         gone: asyncio.Event,
         scope: CallScope,
     ) -> None:
-        """Wait for an ending; not beyond the deadline for the upstream's part of it."""
+        """Wait for an ending.
+
+        Once the session has ended here, neither the deadline nor a vault that goes down
+        is a failure any more.
+        """
         ending = self._keeper.tasks.start(end)
         try:
             await watch(ending, deadline=scope.deadline, what="ending a session")
-        except UpstreamTimeoutError:
+        except UpstreamUnavailableError as error:  # also the vault's, and the deadline
             if not gone.is_set():
                 raise
+            name = type(error).__name__
+            log.warning("a session ended here only", extra={"fields": {"error": name}})
 
     async def _live(self, session: Session) -> SessionRef:
         """Sealed is not enough here: the vault must know the session too."""

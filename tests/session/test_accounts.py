@@ -351,6 +351,18 @@ async def test_an_upstream_that_hangs_keeps_nobody_signed_in(
     hangs.set()
 
 
+async def test_a_vault_that_goes_down_once_the_session_has_ended_keeps_no_cookie(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(ref: SessionRef) -> None:
+        raise VaultUnavailableError("down", service="vault")
+
+    session = await process.sign_in(FIRST)
+    monkeypatch.setattr(process.keeper.family, "records", down)
+    await process.service.sign_out(session, scope())
+    assert not session.is_open
+
+
 async def test_a_vault_that_is_down_does_not_pretend_to_sign_out(
     process: Process,
 ) -> None:
