@@ -225,6 +225,8 @@ class Pool:
                 message = "no connection was free in time"
                 error = TransportError("timeout", message, sent=False)
                 waiting.turn.set_exception(error)
+        # Here too: while no connection comes back nobody else looks at the line.
+        self._queue = deque(one for one in self._queue if not one.turn.done())
         self._look = None
         if (self._connections or self._queue) and not self._closed:
             self._watch()

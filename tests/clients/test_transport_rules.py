@@ -30,6 +30,7 @@ from clients_tls import Authority, tls_server
 
 from clients.http import TransportName
 from clients.transport import Answer, Outgoing, Transport, TransportError
+from clients.transport_asyncio import AsyncioTransport
 from clients.transport_pinned import AddressPolicy, open_pinned
 from clients.transports import TRANSPORTS, open_transport
 
@@ -341,6 +342,22 @@ async def test_the_room_of_one_origin_s_idle_connections_is_another_s(
     calls = [get(pool, url) for url in (upstream.url, other.url) * 3]
     assert [found.status for found in await asyncio.gather(*calls)] == [200] * 6
     await other.stop()
+
+
+@OURS
+async def test_who_waited_in_vain_is_forgotten_though_no_connection_is_free(
+    upstream: Upstream, transport_name: TransportName
+) -> None:
+    """Long downloads may hold them all, and the line is looked along all the time."""
+    upstream.script(hang)
+    pool = upstream.transport(replace(LIMITS, max_connections=1, read_s=30))
+    assert isinstance(pool, AsyncioTransport)
+    held = asyncio.ensure_future(get(pool, upstream.url, timeout_s=30))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        assert await trouble_of(pool, upstream.url, timeout_s=0.05) == "timeout"
+    assert not pool._pool._queue
+    held.cancel()
 
 
 @OURS
