@@ -353,7 +353,10 @@ class TokenKeeper:
     async def _adopt(self, ref: SessionRef, entry: SessionEntry) -> None:
         """Take a session that another application opened into the person's index."""
         await self._vault.enter(ref, entry)
-        await self.family.trim(ref.user_id)
+        surplus = await self.family.trim(ref.user_id)
+        if self._policy.mode == "multiple":
+            for record in surplus:
+                await self.end_upstream(record.pair, self.background_scope("trim"))
 
 
 def _ended(message: str) -> NotAuthenticatedError:

@@ -484,6 +484,23 @@ async def test_a_sign_in_does_not_wait_for_the_end_of_the_session_it_drives_out(
     assert len(conduit._live) == 1
 
 
+async def test_what_another_application_s_session_drives_out_ends_upstream_too(
+    new_process: MakeProcess, conduit: FakeConduit, clock: Clock
+) -> None:
+    conduit.multiple = True
+    process = new_process(SessionPolicy(mode="multiple", max_per_person=1))
+    phone = await process.sign_in(FIRST)
+    clock.advance(2)
+    theirs = SessionRef(USER, secrets.token_urlsafe(24))
+    pair = await conduit.sign_in(FIRST, PASSWORD, scope())
+    await process.vault.create(theirs.vault_key, pair)
+    assert await process.call(Session(theirs, source="cookie")) == USER
+    await settled(process)
+    with pytest.raises(NotAuthenticatedError):
+        await process.call(phone)
+    assert [access for _, access in conduit._live.values()] == [pair.access_token]
+
+
 async def test_sessions_that_another_application_ended_take_nobody_s_place(
     new_process: MakeProcess, clock: Clock, valkey: "Redis[bytes]"
 ) -> None:
