@@ -69,6 +69,7 @@ async def events_of(
     schema: Schema, request: GraphQLRequest, context: RequestContext
 ) -> AsyncGenerator[Event, None]:
     """The results of a subscription, until it ends or is closed."""
+    context.trusted_document = request.trusted
     results = await schema.subscribe(
         request.query,
         variable_values=request.variables,
