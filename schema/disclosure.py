@@ -4,8 +4,8 @@ What `build.py` takes in the place of `errors.translate` when the schema is not 
 revealed. Names in mistakes of validation spell the schema out as well as
 introspection does (tools guess names by the thousand and read which are refused, or
 suggested), so all of them become one sentence, and those in the value of a variable
-one for each variable; what was wrong goes to our log under the request id. Elsewhere
-only suggestions are cut off.
+one for each variable; what was wrong goes to our log under the request id, without the
+values: one of them may be a password. Elsewhere only suggestions are cut off.
 """
 
 import logging
@@ -22,6 +22,8 @@ UNFIT_VARIABLE: Final = "The value of the variable {} does not fit its type."
 # The second where a variable that may be null stands for a value that may not.
 _VARIABLE: Final = re.compile(r"(?:^V|: Expected v)ariable '(\$\w+)'")
 _SUGGESTION: Final = re.compile(r"\s*Did you mean .*?(?:\?(?=\s|$)|\Z)", re.DOTALL)
+# Where graphql-core begins to quote a value, which goes on to the message's end.
+_VALUE: Final = re.compile(r"\b(found:?|represent\b[^:]*:|Value) .*", re.DOTALL)
 # A syntax error quotes the document, and the search for suggestions is not linear.
 LONGEST_MESSAGE: Final = 1000
 
@@ -55,9 +57,13 @@ def _discreet(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
             shown.append(GraphQLError(sentence, extensions=error.extensions))
     if hidden:
         request_id = (hidden[0].extensions or {}).get("requestId")
-        mistakes = "; ".join(error.message for error in hidden)[:1000]
+        mistakes = "; ".join(_without_value(error.message) for error in hidden)[:1000]
         log.info("document refused in request %s: %s", request_id, mistakes)
     return shown
+
+
+def _without_value(message: str) -> str:
+    return _VALUE.sub(r"\1 …", message[:LONGEST_MESSAGE])
 
 
 def _sentence_for(error: GraphQLError) -> str | None:

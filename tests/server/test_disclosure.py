@@ -1,5 +1,6 @@
 """What production does not tell: introspection, the SDL, names, suggestions."""
 
+import json
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -140,6 +141,47 @@ async def test_a_wrong_variable_is_told_by_its_name_alone(
     assert error["message"] == UNFIT_VARIABLE.format("$v")
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["extensions"]["requestId"] in caplog.text
+
+
+PASSWORD = "correct horse: battery found 'Value' staple"
+LITERALS = [
+    "{email: 1, password: %s}",
+    "{email: %s, extra: 1}",
+    "{email: [%s]}",
+    '{email: "a", password: {a: %s}}',
+    "%s",
+    "[%s]",
+    '{email: "a", password: "b", transport: %s}',
+]
+VALUES: list[object] = [
+    {"password": PASSWORD},
+    {"email": "a@b.c", "password": PASSWORD, "extra": 1},
+    {"email": "a@b.c", "password": [PASSWORD]},
+    {"email": "a@b.c", "password": {"a": PASSWORD}},
+    {"email": "a@b.c", "password": "b", "transport": PASSWORD},
+    PASSWORD,
+    [PASSWORD],
+]
+
+
+BY_VARIABLE = "mutation ($i: SignInInput!) { signIn(input: $i) { __typename } }"
+BODIES = [{"query": BY_VARIABLE, "variables": {"i": each}} for each in VALUES] + [
+    {"query": "mutation { signIn(input: %s) { a } }" % (each % json.dumps(PASSWORD))}
+    for each in LITERALS
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+async def test_no_value_of_a_refused_operation_stands_in_the_log(
+    silent: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, body: object
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        answer = (await silent.post("/graphql", json=body)).json()
+    assert answer["errors"][0]["extensions"]["requestId"] in caplog.text
+    ours = [each for each in caplog.records if each.name.startswith("mainstem")]
+    assert ours
+    for record in ours:
+        assert not re.search("horse|battery|staple", record.getMessage())
 
 
 async def test_a_null_in_the_place_of_a_value_is_told_without_the_type(
