@@ -35,6 +35,9 @@ from .strawberry_fields import strawberry_fields
 MAX_VARIANTS = 16  # of one operation, by the values of its conditional variables
 MAX_DEPTH = 60  # of nested selections; deeper ones need graphql-core's guard
 MAX_SIZE = 10_000  # selections, fragments written out: compiling takes as long
+# Of all plans that are kept: some 2 kB each, whoever sent the documents.
+MAX_KEPT_SIZE = 50_000
+FALLBACK_SIZE = 500
 MAX_COERCION_ERRORS = 50  # as graphql-core
 
 
@@ -47,6 +50,7 @@ class Operation:
         depth, size = Measure(self.fragments).of(self.node.selection_set)
         if depth > MAX_DEPTH or size > MAX_SIZE:
             raise NotCompiledError("too deep" if depth > MAX_DEPTH else "too large")
+        self.size = size
         self.conditions = condition_names([self.node.selection_set], self.fragments)
         self.variants: OrderedDict[tuple[bool, ...], Plan] = OrderedDict()
         self.names = [
@@ -169,9 +173,17 @@ class Engine:
         except RecursionError:
             operation = Fallback("too deep")
         self.known[key] = document, operation
-        if len(self.known) > self.max_plans:
-            self.known.popitem(last=False)
+        self.let_go()
         return operation
+
+    def let_go(self) -> None:
+        """Forget what was not used for longest, down to the bounds."""
+        size = sum(kept_size(operation) for _, operation in self.known.values())
+        while len(self.known) > 1 and (
+            len(self.known) > self.max_plans or size > MAX_KEPT_SIZE
+        ):
+            _, (_, operation) = self.known.popitem(last=False)
+            size -= kept_size(operation)
 
     def variant(
         self, operation: Operation, conditions: tuple[bool, ...]
@@ -194,6 +206,7 @@ class Engine:
         operation.variants[conditions] = plan
         if len(operation.variants) > MAX_VARIANTS:
             operation.variants.popitem(last=False)
+        self.let_go()
         return plan
 
     def execute(
@@ -254,6 +267,13 @@ class Engine:
         """Note that graphql-core executes an operation."""
         reasons = self.counts.fallbacks
         reasons[fallback.reason] = reasons.get(fallback.reason, 0) + 1
+
+
+def kept_size(operation: Operation | Fallback) -> int:
+    """Selections of its plans; what has none keeps its document."""
+    if isinstance(operation, Fallback):
+        return FALLBACK_SIZE
+    return operation.size * max(1, len(operation.variants))
 
 
 # Stands before the length and the items of a list, so that no two lists are alike.

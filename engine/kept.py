@@ -15,6 +15,9 @@ Key: TypeAlias = tuple[tuple[object, ...], tuple[type, ...]]
 EXACT_VALUES = frozenset((str, int, bool, type(None), object))
 MISSING = object()
 MAX_KEPT = 64
+# Of the values of one key: a page of ids, a cursor; no texts that somebody wrote.
+MAX_VALUES = 128
+MAX_CHARACTERS = 8192
 
 
 class Kept(dict[Key, T]):
@@ -23,7 +26,11 @@ class Kept(dict[Key, T]):
     __slots__ = ()
 
     def keep(self, key: Key, value: T) -> None:
-        """Whoever asks for the same key gets the same value."""
+        """Whoever asks for the same key gets the same value, unless it is large."""
+        values = key[0]
+        characters = sum(len(value) for value in values if isinstance(value, str))
+        if len(values) > MAX_VALUES or characters > MAX_CHARACTERS:
+            return
         if len(self) >= MAX_KEPT:
             self.clear()
         self[key] = value

@@ -55,6 +55,17 @@ def test_a_variable_that_is_left_out_is_not_null() -> None:
     assert given == ["{}", "{'value': None}", "{}"]
 
 
+def test_large_values_are_not_kept() -> None:
+    """Anybody may send them: 64 texts of 1 MB for each document are 64 GB."""
+    kept: Kept[int] = Kept()
+    for values in (("x" * 5000, "y" * 5000), tuple("x" * 200)):
+        kept.keep((values, tuple(map(type, values))), 1)
+    assert not kept
+    page = tuple("x" * 60 for _ in range(100))
+    kept.keep((page, tuple(map(type, page))), 1)
+    assert len(kept) == 1
+
+
 def test_no_more_is_kept_than_the_bound() -> None:
     kept: Kept[int] = Kept()
     for n in range(3 * MAX_KEPT):

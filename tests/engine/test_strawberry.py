@@ -302,6 +302,20 @@ def test_keeps_no_more_plans_than_it_may() -> None:
     assert len(engine.known) == 2
 
 
+def test_plans_are_kept_by_their_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.engine.MAX_KEPT_SIZE", 100)
+    engine = Engine(SCHEMA._schema)
+    many = " ".join(f"a{n}: id" for n in range(39))
+    documents = [parse(f"{{ posts(first: {n}) {{ {many} }} }}") for n in range(3)]
+    for document in documents:
+        engine.prepare(document)
+    assert len(engine.known) == 2  # of 40 selections each
+    choice = parse(f"query ($v: Boolean!) {{ posts {{ {many} id @include(if: $v) }} }}")
+    for v in (True, False):
+        engine.prepare(choice, conditions={"v": v})
+    assert len(engine.known) == 1  # two plans of 41
+
+
 def test_refuses_fragments_that_write_out_to_millions_of_fields() -> None:
     fragments = "".join(
         f"fragment F{n} on Post {{ a{n}: title ...F{n + 1} ...F{n + 1} }} "
