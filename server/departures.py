@@ -56,10 +56,11 @@ class WhilePresent:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
+        watching, self._watching = self._watching, None  # they would hold each other
+        if watching is not None:
+            watching.cancel()
             # Not awaited itself: its cancellation would look like one of this task's.
-            await asyncio.wait({self._watching})
+            await asyncio.wait({watching})
         if self._gone and isinstance(error, asyncio.CancelledError):
             running = asyncio.current_task()
             if running is None or running.uncancel():

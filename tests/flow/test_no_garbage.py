@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness import Caller
+from server import departures
 
 # The test's own client may hold on to the last one.
 TIMES = 3
@@ -27,6 +28,12 @@ OPERATIONS = {
     "files": "{ files(first: 5) { totalCount nodes { name previewUrl } } }",
     "viewer": "{ viewer { email posts(first: 2) { nodes { title } } } }",
 }
+
+
+@pytest.fixture(params=[departures.PATIENCE_S, 0.0], ids=["quick", "slow"])
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow operation is watched while it runs, which takes a task."""
+    monkeypatch.setattr(departures, "PATIENCE_S", request.param)
 
 
 @contextmanager
@@ -46,6 +53,7 @@ def collected() -> Iterator[Counter[str]]:
         gc.enable()
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_no_row_and_no_context_waits_for_the_collector(
     first: Caller, name: str
@@ -58,6 +66,7 @@ async def test_no_row_and_no_context_waits_for_the_collector(
     assert not kept & set(garbage), garbage
 
 
+@pytest.mark.usefixtures("patience")
 async def test_the_ids_of_many_kinds_leave_nothing_behind(first: Caller) -> None:
     lists = await first.data("{ posts { nodes { id } } notes { nodes { id } } }")
     ids = [row["id"] for kind in lists.values() for row in kind["nodes"]]
