@@ -12,9 +12,9 @@ from typing import Final, Self
 
 from starlette.types import Receive
 
-# An operation that is done sooner needs no watching, and most are: the watch costs a
-# task, a timer a fortieth of that.
-PATIENCE_S: Final = 0.05
+# An operation that is done sooner needs no watching, and nearly all are: the watch
+# costs a task, a timer a fortieth of that.
+PATIENCE_S: Final = 0.5
 
 
 class ClientGoneError(Exception):
@@ -58,9 +58,9 @@ class WhilePresent:
             self._timer.cancel()
         watching, self._watching = self._watching, None  # they would hold each other
         if watching is not None:
+            # It ends on the loop's next turn, and can cancel nobody any more. To await
+            # it would hide a cancellation of this task that comes meanwhile.
             watching.cancel()
-            # Not awaited itself: its cancellation would look like one of this task's.
-            await asyncio.wait({watching})
         if self._gone and isinstance(error, asyncio.CancelledError):
             running = asyncio.current_task()
             if running is None or running.uncancel():

@@ -1,31 +1,76 @@
 """A client that goes away, and a server that stops, while an operation runs."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 from starlette.types import Message
 
-from server.departures import PATIENCE_S, WhilePresent
+from server import departures
+from server.departures import ClientGoneError, WhilePresent
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch begins with the operation."""
+    monkeypatch.setattr(departures, "PATIENCE_S", 0.0)
+
+
+class Client:
+    """Says that it is gone when it is told to."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+def watched(client: Client) -> WhilePresent:
+    return WhilePresent(client.receive, may_stop=lambda: True, abandon=lambda: None)
+
+
+async def test_who_leaves_ends_what_runs_for_them() -> None:
+    client = Client()
+
+    async def operation() -> None:
+        async with watched(client):
+            await asyncio.sleep(60)
+
+    running = asyncio.create_task(operation())
+    await asyncio.sleep(0.01)
+    client.gone.set()
+    with pytest.raises(ClientGoneError):
+        await asyncio.wait_for(running, 1)
+
+
+async def test_who_leaves_as_the_operation_ends_ends_nothing_after_it() -> None:
+    client = Client()
+    before = asyncio.all_tasks()
+
+    async def operation() -> str:
+        async with watched(client):
+            await asyncio.sleep(0.01)
+            client.gone.set()  # the watch will hear of it on the next turn
+        await asyncio.sleep(0.01)
+        return "answered"
+
+    assert await asyncio.create_task(operation()) == "answered"
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_server_that_stops_as_an_operation_ends_is_heard() -> None:
-    """The watch must end first, and what cancels the operation may come just then."""
-    leaving = asyncio.Event()
-
-    async def receive() -> Message:
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        leaving.set()
-        await asyncio.sleep(0)
-        raise asyncio.CancelledError
+    client = Client()
+    ended = asyncio.Event()
 
     async def operation() -> None:
-        async with WhilePresent(receive, may_stop=lambda: True, abandon=lambda: None):
-            await asyncio.sleep(2 * PATIENCE_S)
+        async with watched(client):
+            await asyncio.sleep(0.01)
+        ended.set()
+        await asyncio.sleep(60)
 
     running = asyncio.create_task(operation())
-    await leaving.wait()
+    await ended.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
