@@ -24,9 +24,9 @@ $(READY): requirements-dev.lock
 run: $(READY) ## start the sandbox and the server, with demo data
 	@exec $(BIN)/python -m sandbox
 
-test: $(READY) ## run the tests, two files at a time
+test: $(READY) ## run the tests, three files at a time: many of them wait
 	@echo "==> tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 nextjs: $(READY) ## compile and run docs/nextjs.md with the real code generator
 	@NEXTJS_CODEGEN=1 $(BIN)/python -m pytest tests/flow/test_nextjs.py $(ARGS)

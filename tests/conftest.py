@@ -19,7 +19,7 @@ hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
-# The folders whose files take longest; begun first, two workers are busy to the end.
+# The folders whose files take longest; begun first, the workers are busy to the end.
 BEGUN_FIRST = ("trials", "benchmarks", "flow")
 
 
