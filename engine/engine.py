@@ -206,7 +206,8 @@ class Engine:
         operation.variants[conditions] = plan
         if len(operation.variants) > MAX_VARIANTS:
             operation.variants.popitem(last=False)
-        self.let_go()
+        if len(operation.variants) > 1:  # the first was counted with the operation
+            self.let_go()
         return plan
 
     def execute(
