@@ -1,27 +1,27 @@
-"""The sealed value of a session: pure functions, no clock and no state of their own.
+"""The sealed value of a session: pure functions without a clock.
 
 The format is iron-session's (upstreams/iron-session.md §1 to §3), shared with the
 Next.js application byte for byte; `session/cookie.py` puts it into a cookie or hands
 it out as a bearer value. Checked by the vectors in `tests/session/`.
 """
 
-import base64
 import binascii
-import hashlib
 import hmac
 import json
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from .json_text import from_json
 
@@ -38,6 +38,10 @@ _EXPIRATION: Final = re.compile(r"[1-9][0-9]{0,15}\Z", re.ASCII)
 _PASSWORD_ID: Final = re.compile(r"\w{1,32}\Z", re.ASCII)
 # From base64url to base64; what is base64's alone becomes what is in neither.
 _TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+_TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
+# The format demands SHA-1 for its keys.
+_SHA1: Final = SHA1()  # noqa: S303
+_SHA256: Final = SHA256()
 
 
 class SealError(Exception):
@@ -82,9 +86,8 @@ def seal(
     """Seal `payload` with the newest password; `ttl_s` 0 never expires."""
     nonces = nonces or Nonces.random()
     password_id = newest(passwords)
-    password = passwords[password_id].encode()
-    padder = PKCS7(128).padder()
-    padded = padder.update(_to_json(payload)) + padder.finalize()
+    password = passwords[password_id]
+    padded = _pad(_to_json(payload))
     encryptor = _cipher(password, nonces.encryption_salt, nonces.iv).encryptor()
     base = "*".join(
         (
@@ -92,7 +95,7 @@ def seal(
             password_id,
             nonces.encryption_salt,
             _to_base64url(nonces.iv),
-            _to_base64url(encryptor.update(padded) + encryptor.finalize()),
+            _to_base64url(encryptor.update(padded)),
             str(now_ms + ttl_s * 1000) if ttl_s else "",
         )
     )
@@ -114,10 +117,9 @@ def unseal(value: str, *, passwords: Mapping[str, str], now_ms: int) -> Unsealed
         raise SealError("invalid")
     _, password_id, encryption_salt, iv, ciphertext, expiration, mac_salt, mac = parts
     expires_at_ms = _check_expiration(expiration, now_ms)
-    found = passwords.get(password_id or "default")
-    if found is None:
+    password = passwords.get(password_id or "default")
+    if password is None:
         raise SealError("unknown-password")
-    password = found.encode()
     base = "*".join(parts[:6])
     # As text: a second spelling of the same bytes is not what was sealed.
     expected = _to_base64url(_mac(password, mac_salt, base)).encode()
@@ -191,17 +193,14 @@ def _check_expiration(expiration: str, now_ms: int) -> int | None:
 
 
 def _decrypt(
-    password: bytes, salt: str, iv_text: str, ciphertext_text: str
+    password: str, salt: str, iv_text: str, ciphertext_text: str
 ) -> dict[str, object]:
     iv, ciphertext = _from_base64url(iv_text), _from_base64url(ciphertext_text)
     if len(iv) != 16 or not ciphertext or len(ciphertext) % 16:
         raise SealError("invalid")
-    decryptor = _cipher(password, salt, iv).decryptor()
-    unpadder = PKCS7(128).unpadder()
+    padded = _cipher(password, salt, iv).decryptor().update(ciphertext)
     try:
-        padded = decryptor.update(ciphertext) + decryptor.finalize()
-        plain = unpadder.update(padded) + unpadder.finalize()
-        value = from_json(plain)
+        value = from_json(_unpad(padded))
     except (ValueError, RecursionError):
         raise SealError("invalid") from None
     if value is None:
@@ -211,19 +210,50 @@ def _decrypt(
     return value
 
 
-def _cipher(password: bytes, salt: str, iv: bytes) -> Cipher[CBC]:
-    return Cipher(AES(_derive(password, salt)), CBC(iv))
+def _cipher(password: str, salt: str, iv: bytes) -> Cipher[CBC]:
+    """Of whole blocks: all comes from `update`, and nothing is left to finalize."""
+    return Cipher(AES256(_derive(password, salt)), CBC(iv))
 
 
-def _mac(password: bytes, salt: str, base: str) -> bytes:
-    key = _derive(password, salt)
-    return hmac.digest(key, base.encode("utf-8", "surrogatepass"), "sha256")
+def _pad(plain: bytes) -> bytes:
+    """PKCS #7: as many bytes as are missing (16 if none), each of them that number."""
+    missing = 16 - len(plain) % 16
+    return plain + bytes([missing]) * missing
 
 
-def _derive(password: bytes, salt: str) -> bytes:
-    # The format demands SHA-1 and one round; the salt is the hex text itself.
-    salt_bytes = salt.encode("utf-8", "surrogatepass")
-    return hashlib.pbkdf2_hmac("sha1", password, salt_bytes, 1, 32)
+def _unpad(padded: bytes) -> bytes:
+    """Raises: ValueError."""
+    added = padded[-1]
+    if not 0 < added <= 16 or not padded.endswith(bytes([added]) * added):
+        raise ValueError("not padded")
+    return padded[:-added]
+
+
+def _mac(password: str, salt: str, base: str) -> bytes:
+    mac = HMAC(_derive(password, salt), _SHA256)
+    mac.update(base.encode("utf-8", "surrogatepass"))
+    return mac.finalize()
+
+
+def _derive(password: str, salt: str) -> bytes:
+    """32 bytes by PBKDF2 of HMAC-SHA1 and one round, as the format demands.
+
+    Of one round each block is one HMAC, of the salt and the block's number (RFC 8018
+    §5.2): 1.7 µs, of 2.9 by `hashlib.pbkdf2_hmac`, which begins with the password.
+    """
+    first = _keyed(password).copy()
+    # The salt is the hex text itself.
+    first.update(salt.encode("utf-8", "surrogatepass"))
+    second = first.copy()
+    first.update(b"\0\0\0\1")
+    second.update(b"\0\0\0\2")
+    return (first.finalize() + second.finalize())[:32]
+
+
+@lru_cache(maxsize=8)
+def _keyed(password: str) -> HMAC:
+    """To be copied, never used itself."""
+    return HMAC(password.encode(), _SHA1)
 
 
 def _to_json(payload: Mapping[str, object]) -> bytes:
@@ -235,7 +265,8 @@ def _to_json(payload: Mapping[str, object]) -> bytes:
 
 
 def _to_base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    text = binascii.b2a_base64(raw, newline=False)
+    return text.translate(_TO_BASE64URL, b"=").decode()
 
 
 def _from_base64url(text: str) -> bytes:

@@ -17,6 +17,7 @@ from session.seal import (
     MAX_LENGTH,
     Nonces,
     SealError,
+    _derive,
     parse_passwords,
     seal,
     unseal,
@@ -115,6 +116,35 @@ def test_no_change_of_a_letter_goes_unnoticed(position: int, letter: str) -> Non
         return
     with pytest.raises(SealError):
         unseal(changed + "~2", passwords=PASSWORDS, now_ms=1)
+
+
+@given(password=st.text(), salt=st.text())
+def test_keys_are_those_of_pbkdf2(password: str, salt: str) -> None:
+    key = hashlib.pbkdf2_hmac("sha1", password.encode(), salt.encode(), 1, 32)
+    assert _derive(password, salt) == key
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        b"{}" + b"\x0e" * 13 + b"\0",
+        b"{}" + b" " * 13 + b"\x11" * 17,
+        b"{}" + b"\x0d" + b"\x0e" * 13,
+        b"{}" + b" " * 14,
+        b"\x10" * 16,
+    ],
+)
+def test_what_is_padded_wrong_is_refused(
+    padded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who has the password can seal such a thing: the MAC is right.
+
+    The last one is padded right, but there is nothing in it.
+    """
+    monkeypatch.setattr("session.seal._pad", lambda plain: padded)
+    sealed = seal({}, passwords=PASSWORDS, ttl_s=60, now_ms=1)
+    with pytest.raises(SealError, match="invalid"):
+        unseal(sealed, passwords=PASSWORDS, now_ms=1)
 
 
 @given(value=st.text(max_size=200))
