@@ -62,10 +62,11 @@ class SessionCookie:
         self._settings = settings
         self._clock = clock
         self._pieces = [f"{settings.name}.{n}" for n in range(MAX_CHUNKS)]
+        self._names = (settings.name, *self._pieces)
 
     def read(self, cookies: Mapping[str, str]) -> Session:
         """The session in the request's cookies; anonymous if none or refused."""
-        shown = tuple([key for key in (self.name, *self._pieces) if key in cookies])
+        shown = tuple(filter(cookies.__contains__, self._names))
         value = cookies.get(self.name) or self._joined(cookies)
         return self._open(value, "cookie", shown)
 
@@ -116,20 +117,15 @@ class SessionCookie:
         now_ms = self._now_ms()
         try:
             unsealed = unseal(value, passwords=self._settings.passwords, now_ms=now_ms)
-            ref = _ref_for(source, unsealed.payload)
+            ref = _take_ref(source, unsealed.payload)
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.
             log.warning("session refused", extra={"fields": {"reason": error.reason}})
             return Session(source=source, shown_cookies=shown)
-        extra = {
-            key: item
-            for key, item in unsealed.payload.items()
-            if key not in (USER_ID, VAULT_KEY)
-        }
         return Session(
             ref,
             source=source,
-            extra=extra,
+            extra=unsealed.payload,
             shown_cookies=shown,
             changed=ref is not None and self._needs_reseal(unsealed, now_ms),
         )
@@ -173,8 +169,8 @@ class SessionCookie:
         return int(self._clock() * 1000)
 
 
-def _ref_for(source: Transport, payload: Mapping[str, object]) -> SessionRef | None:
-    """Who the payload says it is, if it was made for this purpose.
+def _take_ref(source: Transport, payload: dict[str, object]) -> SessionRef | None:
+    """Take out who the payload says it is, if it was made for this purpose.
 
     None for a session that nobody has signed in to; the Next.js application seals
     such ones. Raises: SealError.
@@ -182,7 +178,7 @@ def _ref_for(source: Transport, payload: Mapping[str, object]) -> SessionRef | N
     purpose = "bearer" if source == "bearer" else None
     if payload.get(USE) != purpose:
         raise SealError("wrong-purpose")
-    user_id, vault_key = payload.get(USER_ID), payload.get(VAULT_KEY)
+    user_id, vault_key = payload.pop(USER_ID, None), payload.pop(VAULT_KEY, None)
     if user_id is None or vault_key is None:
         return None
     if not isinstance(user_id, str) or not isinstance(vault_key, str):

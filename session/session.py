@@ -23,30 +23,19 @@ class SessionRef(msgspec.Struct, frozen=True, gc=False):
         return f"SessionRef(user_id={self.user_id!r})"
 
 
-class Session:
-    """The session of one request; knows whether the client must be told of a change."""
+class Session(msgspec.Struct, eq=False):
+    """The session of one request; knows whether the client must be told of a change.
 
-    __slots__ = ("changed", "extra", "ref", "shown_cookies", "source")
+    `extra`: other members of the seal, kept when it is sealed again. `shown_cookies`:
+    names of the session's cookies that the client sent, so that pieces that are no
+    longer used can be expired.
+    """
 
-    def __init__(
-        self,
-        ref: SessionRef | None = None,
-        *,
-        source: Transport | None = None,
-        extra: dict[str, object] | None = None,
-        shown_cookies: tuple[str, ...] = (),
-        changed: bool = False,
-    ) -> None:
-        """`extra`: other members of the seal, kept when it is sealed again.
-
-        `shown_cookies`: names of the session's cookies that the client sent, so that
-        pieces that are no longer used can be expired.
-        """
-        self.ref = ref
-        self.source = source
-        self.extra = extra if extra is not None else {}
-        self.shown_cookies = shown_cookies
-        self.changed = changed
+    ref: SessionRef | None = None
+    source: Transport | None = None
+    extra: dict[str, object] = {}
+    shown_cookies: tuple[str, ...] = ()
+    changed: bool = False
 
     @property
     def is_open(self) -> bool:
