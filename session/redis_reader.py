@@ -68,13 +68,13 @@ class _Question(SharedRead[T]):
         self,
         command: bytes,
         convert: Callable[[Any], T],
+        loop: asyncio.AbstractEventLoop,
         *,
-        since: float,
         deadline: float,
     ) -> None:
-        super().__init__(convert)
+        super().__init__(convert, loop)
         self.command = command
-        self.since = since
+        self.since = loop.time()
         self.deadline = deadline
         self.asked_again = False
 
@@ -151,6 +151,7 @@ class RedisReader:
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def ask(
         self,
@@ -167,18 +168,19 @@ class RedisReader:
         waiting = len(self._unsent) + (len(line.unanswered) if line else 0)
         if self._closed or waiting >= MOST_WAITING:
             raise VaultUnavailableError("closed, or too many wait", service="vault")
-        loop = asyncio.get_running_loop()
+        # Once: on Python 3.11 it is a system call.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         question = _Question(
             hiredis.pack_command(command),  # type: ignore[arg-type]  # a tuple of one
             convert,
-            since=loop.time(),
+            loop,
             deadline=deadline,
         )
         if not self._unsent:
             loop.call_soon(self._send)
         self._unsent.append(question)
         if self._timer is None:
-            self._timer = loop.call_later(TICK_S, self._look_after, loop.time())
+            self._timer = loop.call_later(TICK_S, self._look_after, question.since)
         return question
 
     async def aclose(self) -> None:

@@ -17,11 +17,17 @@ class SharedRead(Generic[T]):
     Measured: 2 µs less a waiter than `asyncio.shield`, 15 less than a task with `wait`.
     """
 
-    __slots__ = ("_convert", "_error", "_value", "_waiters", "done")
+    __slots__ = ("_convert", "_error", "_loop", "_value", "_waiters", "done")
 
     # Any: the answer as it came, until the first waiter has converted it.
-    def __init__(self, convert: Callable[[Any], T]) -> None:
+    def __init__(
+        self,
+        convert: Callable[[Any], T],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """`loop`: the running one, if it is at hand; `get_running_loop` costs 1 µs."""
         self.done = False
+        self._loop = loop
         self._convert: Callable[[Any], T] | None = convert
         self._value: object = None
         self._error: Exception | None = None
@@ -41,7 +47,7 @@ class SharedRead(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self.done:
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = (self._loop or asyncio.get_running_loop()).create_future()
             self._waiters.append(waiter)
             yield from waiter
         if self._error is None and self._convert is not None:
