@@ -84,7 +84,8 @@ def strict_json(text: bytes, *, otherwise: Callable[[], str]) -> object:
     """
     try:
         found: object = orjson.loads(text)
-        _UNIQUE_NAMES.decode(text.decode())
+        # Not `decode`: it looks again for what may stand behind the value.
+        _UNIQUE_NAMES.raw_decode(text.decode().lstrip())
     except orjson.JSONDecodeError:
         raise bad_request(otherwise()) from None
     except RecursionError:
@@ -93,8 +94,7 @@ def strict_json(text: bytes, *, otherwise: Callable[[], str]) -> object:
 
 
 def _unique(members: list[tuple[str, object]]) -> None:
-    names = {name for name, _ in members}
-    if len(names) < len(members):
+    if len(dict(members)) < len(members):
         raise bad_request("A name stands twice in one JSON object.")
 
 

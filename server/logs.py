@@ -8,7 +8,10 @@ import logging
 import os
 import re
 import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import orjson
 
@@ -24,6 +27,29 @@ _SECRETS = re.compile(
 _BLOT = "[removed]"
 # Without one of these, in lower case, there is nothing to remove: ten times as quick.
 _SIGNS = ("fe26.2*", "eyj", "bearer", "sig", "://")
+
+
+# What `logging` puts into every record.
+_BLANK: Final[Mapping[str, object]] = vars(logging.makeLogRecord({}))
+
+
+def record_of(
+    logger: str, level: int, message: str, fields: Mapping[str, object]
+) -> logging.LogRecord:
+    """For `Logger.handle`: `Logger.log` takes 8 µs more for every request's line."""
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    created = time.time()
+    record.__dict__ = {
+        **_BLANK,
+        "name": logger,
+        "levelno": level,
+        "levelname": logging.getLevelName(level),
+        "msg": message,
+        "created": created,
+        "msecs": created % 1 * 1000,
+        "fields": fields,
+    }
+    return record
 
 
 class JSONFormatter(logging.Formatter):

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from clients.http import CallRecord
 
 from .head import Answer, Head, answer_of, head_of
+from .logs import record_of
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .trace import RequestTrace, current_request_id, start_trace
 
@@ -82,7 +83,7 @@ def _log_request(
         "errorCodes": trace.error_codes,
         "upstreamCalls": [_call(call) for call in trace.calls],
     }
-    log.log(level, "request", extra={"fields": fields})
+    log.handle(record_of(log.name, level, "request", fields))
 
 
 def _call(call: CallRecord) -> dict[str, object]:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from clients.http import CallRecord
-from server.logs import JSONFormatter, blot
+from server.logs import JSONFormatter, blot, record_of
 from server.telemetry import TelemetryMiddleware
 from server.trace import trace_of
 
@@ -60,6 +60,19 @@ async def test_an_id_is_made_or_taken_if_it_is_sound(http: httpx.AsyncClient) ->
         "/graphql", json={"query": "{"}, headers={"x-request-id": given}
     )
     assert answer.json()["errors"][0]["extensions"]["requestId"] == given
+
+
+def test_a_record_has_all_that_logging_puts_into_one() -> None:
+    ours = record_of(LOGGER, logging.INFO, "request", {"status": 200})
+    theirs = logging.getLogger(LOGGER).makeRecord(
+        LOGGER, logging.INFO, "", 0, "request", (), None, extra={"fields": {}}
+    )
+    assert set(vars(ours)) == set(vars(theirs))
+    assert abs(ours.created - theirs.created) < 1
+    assert logging.Formatter("%(levelname)s %(asctime)s %(message)s").format(ours)
+    line = json.loads(JSONFormatter().format(ours))
+    assert (line["level"], line["logger"]) == ("INFO", LOGGER)
+    assert (line["message"], line["status"]) == ("request", 200)
 
 
 async def test_an_operation_name_that_is_none_is_not_logged(
