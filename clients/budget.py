@@ -21,6 +21,7 @@ from typing import Final, Protocol
 import msgspec
 
 from .errors import RateLimitedError, Service
+from .own_loop import own_loop
 
 # Who waits must have so much left for the call itself.
 CALL_S: Final = 0.5
@@ -192,6 +193,7 @@ class Budget:
         self._ledger = ledger
         self._purses: dict[str, _Purse] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = own_loop()
 
     async def take(
         self, payer: str = "", *, timeout_s: float, urgent: bool = False
@@ -200,7 +202,7 @@ class Budget:
 
         Raises: RateLimitedError as soon as it is clear that there will be none in time.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         purse = self._purses.get(payer)
         if purse is None:
             purse = self._new(payer)
@@ -208,13 +210,13 @@ class Budget:
             purse.tokens -= 1
             return timeout_s
         await self._wait(payer, purse, now + timeout_s, urgent)
-        return timeout_s - (asyncio.get_running_loop().time() - now)
+        return timeout_s - (self._loop().time() - now)
 
     def give_back(self, payer: str = "") -> None:
         """The token that was taken last was not used."""
         purse = self._purses.get(payer)
         if purse is not None:
-            purse.put(asyncio.get_running_loop().time())
+            purse.put(self._loop().time())
 
     def refused(self, payer: str = "", wait_s: float | None = None) -> None:
         """The upstream says that the budget is used up: others spend it too."""
@@ -231,7 +233,7 @@ class Budget:
 
     def _new(self, payer: str) -> _Purse:
         if len(self._purses) >= MOST_PAYERS:
-            now = asyncio.get_running_loop().time()
+            now = self._loop().time()
             for name, purse in tuple(self._purses.items()):
                 if purse.idle(now):
                     del self._purses[name]
@@ -241,7 +243,7 @@ class Budget:
     async def _wait(
         self, payer: str, purse: _Purse, ends_at: float, urgent: bool
     ) -> None:
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), ends_at - CALL_S)
+        waiter = _Waiter(self._loop().create_future(), ends_at - CALL_S)
         self._refuse_if_hopeless(purse, waiter, 0 if urgent else len(purse.waiting))
         if urgent:
             purse.waiting.appendleft(waiter)
@@ -259,13 +261,13 @@ class Budget:
         finally:
             if waiter.paid and not takes_it:
                 # It came with the end of the caller's time, or as it went away.
-                purse.put(asyncio.get_running_loop().time())
+                purse.put(self._loop().time())
             elif not waiter.paid and waiter in purse.waiting:
                 purse.waiting.remove(waiter)
 
     def _refuse_if_hopeless(self, purse: _Purse, waiter: _Waiter, place: int) -> None:
         """Without asking the ledger again, while it is known that nothing is left."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         if purse.free_at and now < purse.free_at[0]:
             expected_at = purse.expected_at(place, self._rate.span_s)
             if expected_at > waiter.ends_at:
@@ -286,7 +288,7 @@ class Budget:
 
     async def _fill(self, payer: str, purse: _Purse) -> None:
         """Ask the ledger until nobody waits; the one task of its purse."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         try:
             while purse.waiting or purse.refusals:
                 while purse.refusals:
@@ -304,7 +306,7 @@ class Budget:
 
     def _pay(self, payer: str, purse: _Purse, grant: Grant) -> None:
         """Tokens to those who wait, in order; the rest is told how long it takes."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         now = loop.time()
         purse.tokens += grant.tokens
         while purse.tokens and purse.waiting:

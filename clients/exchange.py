@@ -75,12 +75,15 @@ class CallScope:
                 operation=operation,
             )
 
-    def begin_read(self) -> asyncio.Task[object] | None:
+    def begin_read(
+        self, loop: asyncio.AbstractEventLoop | None = None
+    ) -> asyncio.Task[object] | None:
         """A read that `abandon` may cut short, in the task that runs it.
 
-        What is returned goes to `end_read`; None: within a read that has begun.
+        `loop` is the running one, if it is known. What is returned goes to `end_read`;
+        None: within a read that has begun.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         if task is None or task in self._reads:
             return None
         self._reads.add(task)

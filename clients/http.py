@@ -36,6 +36,7 @@ from .errors import (
     UpstreamUnavailableError,
 )
 from .exchange import Auth, CallRecord, CallScope, Response
+from .own_loop import own_loop
 from .resilience import RetryBudget
 from .transport import HTTPLimits, Incoming, Outgoing, Transport, TransportError
 from .transports import TransportName, open_transport
@@ -128,6 +129,7 @@ class UpstreamHTTP:
         self._token_refused = token_refused
         self._forwards_address = forwards_address
         self._retries = RetryBudget()
+        self._loop = own_loop()
 
     async def send(
         self,
@@ -244,13 +246,13 @@ class UpstreamHTTP:
             ) from None
 
     def _end(self, scope: CallScope) -> float:
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         return min(now + self._limits.total_s, scope.deadline)
 
     async def _deliver(self, call: _Call) -> Response:
         self._retries.deposit()
         ends_at = self._end(call.scope)
-        reader = call.scope.begin_read() if call.repeatable else None
+        reader = call.scope.begin_read(self._loop()) if call.repeatable else None
         try:
             response = await self._repeating(call, self._exchange, ends_at)
             if not _is_momentary(call, response):
@@ -284,7 +286,7 @@ class UpstreamHTTP:
     async def _may_repeat(self, call: _Call, ends_at: float) -> bool:
         """True, after a pause of random length, if the call may go out again."""
         pause_s = random.uniform(0, LONGEST_PAUSE_S)  # noqa: S311 - no secret
-        in_time = asyncio.get_running_loop().time() + pause_s < ends_at
+        in_time = self._loop().time() + pause_s < ends_at
         if not (call.repeatable and in_time and self._retries.take()):
             return False
         await asyncio.sleep(pause_s)
@@ -327,7 +329,7 @@ class UpstreamHTTP:
 
     async def _upload(self, call: _Call, content: AsyncIterable[bytes]) -> Incoming:
         """The only attempt, recorded; its content cannot be had again."""
-        started, status = asyncio.get_running_loop().time(), None
+        started, status = self._loop().time(), None
         try:
             incoming = await self._transport.upload(call.outgoing, content)
             status = incoming.status
@@ -338,7 +340,7 @@ class UpstreamHTTP:
             self._record(call, started, status)
 
     def _start(self, ends_at: float) -> float:
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         if now >= ends_at:
             raise TransportError("timeout", "no time left to call", sent=False)
         return now
@@ -351,7 +353,7 @@ class UpstreamHTTP:
         *,
         shared: bool = False,
     ) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         record = CallRecord(self.service, call.operation, status, now - started, shared)
         call.scope.record(record, at=now)
 

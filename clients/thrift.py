@@ -27,6 +27,7 @@ import msgspec
 
 from .budget import Budget
 from .errors import RateLimitedError
+from .own_loop import own_loop
 from .transport import Answer, Incoming, Outgoing, Transport, TransportError
 
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -61,6 +62,7 @@ class ThriftyTransport:
         self._budget = budget
         self._spent = spent
         self._reads: dict[_Key, _Read] = {}
+        self._loop = own_loop()
 
     async def exchange(
         self, request: Outgoing, *, timeout_s: float, max_bytes: int
@@ -133,7 +135,7 @@ class ThriftyTransport:
         self, read: "_Read", request: Outgoing, timeout_s: float, max_bytes: int
     ) -> Answer:
         """The other's answer, within one's own time; failing that one's own call."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         ends_at = loop.time() + timeout_s
         answer = None
         try:
@@ -162,7 +164,7 @@ class ThriftyTransport:
         budget = self._budget
         if budget is None or request.url.endswith(_PROBES):
             if read is not None:
-                read.sent_at = asyncio.get_running_loop().time()
+                read.sent_at = self._loop().time()
             return await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
             )
@@ -171,7 +173,7 @@ class ThriftyTransport:
         urgent = request.url.endswith(_RENEWAL)
         left_s = await budget.take(payer, timeout_s=timeout_s, urgent=urgent)
         if read is not None:
-            read.sent_at = asyncio.get_running_loop().time()
+            read.sent_at = self._loop().time()
         try:
             answer = await self._inner.exchange(
                 request, timeout_s=left_s, max_bytes=max_bytes

@@ -35,7 +35,7 @@ class AsyncioTransport:
         """See `Transport.exchange`."""
         origin, target = self._place(request)
         sent = message(request, target, origin.shown)
-        now = asyncio.get_running_loop().time()
+        now = self._pool.now()
         asking = Asking(
             now + timeout_s, self._read_s, max_bytes, request.method == "HEAD"
         )
@@ -53,7 +53,7 @@ class AsyncioTransport:
         """See `Transport.open`."""
         origin, target = self._place(request)
         sent = message(request, target, origin.shown)
-        now = asyncio.get_running_loop().time()
+        now = self._pool.now()
         asking = Asking(now + timeout_s, self._read_s, inf, request.method == "HEAD")
         connection = self._idle(request, origin, now)
         if connection is None:
@@ -74,7 +74,7 @@ class AsyncioTransport:
         sent = head(
             request.method, target, origin.shown, upload.headers, upload.framing
         )
-        now = asyncio.get_running_loop().time()
+        now = self._pool.now()
         asking = Asking(inf, self._read_s, inf, request.method == "HEAD")
         connection = self._idle(request, origin, now)
         if connection is None:

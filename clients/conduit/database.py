@@ -28,15 +28,11 @@ NO_PARAMETERS: Final[Mapping[str, str]] = {}
 
 def target(path: str, parameters: Mapping[str, str]) -> str:
     """Path and encoded query. A comma stays: Conduit splits values at it."""
-    query = "&".join(
-        [f"{name}={_encoded(value)}" for name, value in parameters.items()]
-    )
+    # Most values need no encoding; to see that costs a fifth of `quote`.
+    if not _NEEDS_NONE.fullmatch("".join(parameters.values())):
+        parameters = {n: quote(value, safe=",:") for n, value in parameters.items()}
+    query = "&".join([f"{name}={value}" for name, value in parameters.items()])
     return f"{path}?{query}" if query else path
-
-
-def _encoded(value: str) -> str:
-    """Most values need no encoding; to see that costs a fifth of `quote`."""
-    return value if _NEEDS_NONE.fullmatch(value) else quote(value, safe=",:")
 
 
 def function(name: str, parameters: Mapping[str, str]) -> str:

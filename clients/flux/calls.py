@@ -1,7 +1,7 @@
 """One call to Flux as every method makes it: profile header, token, failures."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 import msgspec
@@ -96,10 +96,10 @@ class FluxCalls(msgspec.Struct, frozen=True):
         failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
         return response
 
-    async def _sent(
+    def _sent(
         self, method: str, target: str, operation: str, headers: Mapping[str, str]
-    ) -> Response:
-        return await self.http.send(
+    ) -> Awaitable[Response]:
+        return self.http.send(
             method,
             target,
             operation=operation,

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from clients.own_loop import own_loop
 from clients.transport import HTTPLimits, TransportError
 
 from .connecting import connect
@@ -87,6 +88,11 @@ class Pool:
         self._queue: deque[_Waiting] = deque()
         self._look: asyncio.TimerHandle | None = None
         self._closed = False
+        self._loop = own_loop()
+
+    def now(self) -> float:
+        """The loop's time."""
+        return self._loop().time()
 
     def origin(self, key: tuple[str, str | None], address: Address) -> Origin:
         """A new one, known by this key from now on."""
@@ -100,7 +106,7 @@ class Pool:
 
     async def acquire(self, origin: Origin, ends_at: float) -> Connection:
         """A connection, when none is idle. Raises: TransportError, nothing sent."""
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         until = min(ends_at, now + self._limits.connect_s)
         while True:
             given = await self._turn(origin, until)
@@ -111,8 +117,7 @@ class Pool:
 
     def rest(self, origin: Origin, connection: Connection) -> None:
         """The connection has done its work: for who waits, or to be kept."""
-        now = asyncio.get_running_loop().time()
-        connection.due = now + self._limits.keepalive_s
+        connection.due = self.now() + self._limits.keepalive_s
         waiting = self._first() if self._queue else None
         if waiting is None and not origin.retired:
             origin.idle.append(connection)
@@ -150,7 +155,7 @@ class Pool:
             self._open += 1
             return None
         turn: asyncio.Future[Connection | None]
-        turn = asyncio.get_running_loop().create_future()
+        turn = self._loop().create_future()
         self._queue.append(_Waiting(origin, until, turn))
         self._watch()
         try:
@@ -191,7 +196,7 @@ class Pool:
         return self._queue[0] if self._queue else None
 
     async def _connect(self, origin: Origin, until: float) -> Connection:
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         try:
             connection = await connect(
                 origin.address,
@@ -212,12 +217,11 @@ class Pool:
 
     def _watch(self) -> None:
         if self._look is None:
-            loop = asyncio.get_running_loop()
-            self._look = loop.call_later(LOOK_S, self._look_round)
+            self._look = self._loop().call_later(LOOK_S, self._look_round)
 
     def _look_round(self) -> None:
         """End what is overdue; look again while there is anything."""
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         for connection in [one for one in self._connections if one.due <= now]:
             connection.overdue()
         for waiting in self._queue:
