@@ -23,6 +23,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import RequestContext
 from schema.build import ANY_OPERATION
 
+from .admission import Admission
 from .answer_size import is_longer
 from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
@@ -74,6 +75,7 @@ class GraphQLEndpoint:
         self._context_of = context_of
         self._person_of = person_of
         self._in_flight = InFlight(limits.operations, limits.operations_per_person)
+        self._admission = Admission()
         self._response_bytes = limits.response_bytes
         self._upstream_calls = limits.upstream_calls
         self._body_s = body_s
@@ -192,20 +194,26 @@ class GraphQLEndpoint:
         request = resources_of(scope).documents.resolve(request)
         context = self._context_of(scope)
         context.trusted_document = request.trusted
+        begun = False
         try:
             async with WhilePresent(
                 receive,
-                may_stop=lambda: context.only_reads,
+                may_stop=lambda: context.only_reads or not begun,
                 abandon=context.scope.abandon,
             ):
-                result = await self._schema.execute(
-                    request.query,
-                    variable_values=request.variables,
-                    context_value=context,
-                    operation_name=request.operation_name,
-                    allowed_operation_types=allowed,
-                    operation_extensions=request.extensions,
-                )
+                await self._admission.enter()
+                begun = True
+                try:
+                    result = await self._schema.execute(
+                        request.query,
+                        variable_values=request.variables,
+                        context_value=context,
+                        operation_name=request.operation_name,
+                        allowed_operation_types=allowed,
+                        operation_extensions=request.extensions,
+                    )
+                finally:
+                    self._admission.leave()
         except InvalidOperationTypeError:
             if allowed is READ_ONLY:
                 raise _only_queries_by_get() from None

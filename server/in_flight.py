@@ -27,7 +27,7 @@ class InFlight:
         """Room for one operation, as a context. Raises: RefusalError 429 or 503."""
         of_person = self._by_person.get(person, 0) + 1
         _check(self._per_person, of_person, request_id, otherwise=_too_many_at_once)
-        _check(self._in_process, self.count + 1, request_id, otherwise=_busy)
+        _check(self._in_process, self.count + 1, request_id, otherwise=busy)
         self.count += 1
         self._by_person[person] = of_person
         return _Place(self, person)
@@ -78,7 +78,8 @@ def _too_many_at_once() -> RefusalError:
     )
 
 
-def _busy() -> RefusalError:
+def busy() -> RefusalError:
+    """503: there is no room for one more."""
     return RefusalError(
         503,
         RefusalCode.SERVER_BUSY,
