@@ -6,6 +6,7 @@ outlives the process. Never used by the server.
 
 import time
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Generic, TypeVar
 
 from clients.conduit.records import TokenPair
@@ -126,6 +127,9 @@ class MemoryVault:
         entries = self._index.get(user_id) or {}
         kept = {key: entry for key, entry in entries.items() if key not in gone}
         self._index.put(user_id, kept, self._index_ttl_s)
+
+    def back_for_s(self) -> float:
+        return inf
 
     async def hold(self, name: str, owner: str, lease_s: float) -> bool:
         if self._locks.get(name) not in (None, owner):

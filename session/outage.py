@@ -4,6 +4,7 @@ Shared by `redis_vault.py` and `redis_reader.py`, which stand before the same Re
 """
 
 import time
+from math import inf
 from typing import Final
 
 from clients.errors import VaultUnavailableError
@@ -21,6 +22,7 @@ class Outage:
     def __init__(self) -> None:
         self._pause_s = 0.0
         self._until = 0.0
+        self._ended_at = -inf
 
     def check(self) -> None:
         """Raises: VaultUnavailableError during the pause."""
@@ -35,4 +37,10 @@ class Outage:
 
     def ended(self) -> None:
         """A call got an answer."""
-        self._pause_s = 0.0
+        if self._pause_s:
+            self._pause_s = 0.0
+            self._ended_at = time.monotonic()
+
+    def over_for_s(self) -> float:
+        """Seconds since the last one ended; inf if there was none."""
+        return time.monotonic() - self._ended_at

@@ -252,6 +252,9 @@ class RedisVault:
             pipeline.execute_command(*command)
         return await self._guarded(pipeline.execute)
 
+    def back_for_s(self) -> float:
+        return self._outage.over_for_s()
+
     async def _script(
         self, script: redis_scripts.Script, name: str, *values: object
     ) -> object:

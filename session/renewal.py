@@ -55,6 +55,8 @@ MAX_FLIGHTS: Final = 3
 MAX_CANDIDATES: Final = 3
 POLL_S: Final = 0.05
 LONGEST_SAVE_PAUSE_S: Final = 0.5
+# Who holds an answer writes it within a pause; till then it may seem to be nobody's.
+SETTLED_S: Final = 2 * LONGEST_SAVE_PAUSE_S
 
 log = logging.getLogger("mainstem.session")
 
@@ -281,7 +283,8 @@ class TokenKeeper:
         A refusal is not the end yet: another application may have used the refresh
         token a moment ago, or a sign-in on another device ended it, and the new pair
         is on its way to the vault. Between the attempts the lease is given up, since
-        that sign-in may be waiting for it.
+        that sign-in may be waiting for it. Nor is anybody asked when the vault has just
+        come back: another process may hold the answer and be about to write it.
         """
         loop = asyncio.get_running_loop()
         name = self.family.lock_name(ref)
@@ -293,12 +296,15 @@ class TokenKeeper:
                 if ref.vault_key not in records:
                     raise _ended("the session was ended meanwhile")
                 pair = self._taken_over(records, refused)
-                pair = pair or await self._ask(records, tried, request_id)
+                settled = self._vault.back_for_s() >= SETTLED_S
+                if pair is None and settled:
+                    pair = await self._ask(records, tried, request_id)
                 if pair is not None:
                     return await self._keep(ref, records, pair, request_id)
                 if give_up_at is not None and loop.time() >= give_up_at:
                     await self._give_up(ref, records[ref.vault_key])
-            give_up_at = give_up_at or loop.time() + self._settings.give_up_after_s
+            if settled and give_up_at is None:
+                give_up_at = loop.time() + self._settings.give_up_after_s
             await asyncio.sleep(POLL_S)
 
     async def _give_up(self, ref: SessionRef, record: VaultRecord) -> None:

@@ -75,6 +75,9 @@ class TokenVault(ClaimStore, Protocol):
     async def leave(self, user_id: str, vault_keys: Iterable[str]) -> None:
         """Take sessions out of their person's index."""
 
+    def back_for_s(self) -> float:
+        """Seconds since it came back from its last outage; inf if there was none."""
+
     async def hold(self, name: str, owner: str, lease_s: float) -> bool:
         """Win the lock or extend its lease; False while somebody else holds it."""
 

@@ -23,6 +23,7 @@ from clients.errors import (
 )
 from sandbox.launch import ValkeyServer
 from session.encryption import RecordCodec, VaultEncryption
+from session.outage import Outage
 from session.policy import SessionPolicy
 from session.redis_connection import RedisSettings, connect
 from session.session import Session, SessionRef
@@ -298,6 +299,48 @@ async def test_a_renewal_is_kept_through_a_restart_of_the_store(
     finally:
         await process.keeper.aclose()
         await vault.aclose()
+        await server.stop()
+
+
+async def test_nobody_uses_up_a_token_whose_answer_waits_for_the_store(
+    conduit: FakeConduit, clock: Clock
+) -> None:
+    """The store is away for longer than a lease: another process may then renew.
+
+    Tried without the wait after an outage: the upstream is asked again, in vain.
+    """
+    server = ValkeyServer(append_only=True)
+    await server.start()
+    vaults = [
+        RedisVault(
+            connect(RedisSettings(url=server.url)), RecordCodec(VaultEncryption())
+        )
+        for _ in range(2)
+    ]
+    here, there = [
+        Process(vault, conduit, clock, SessionPolicy()) for vault in vaults
+    ]
+    try:
+        session = await here.sign_in(FIRST)
+        assert await there.call(session) == USER
+        clock.advance(3601)
+        conduit.delay_s = 0.3
+        call = asyncio.create_task(here.call(session))
+        await asyncio.sleep(0.15)
+        await server.halt()
+        await asyncio.sleep(here.settings.lease.lease_s + 0.2)
+        with pytest.raises(VaultUnavailableError):
+            await there.call(session)
+        await server.start()
+        await asyncio.sleep(Outage.LONGEST_S)  # it is not asked again sooner
+        assert await there.call(session) == USER
+        assert await call == USER
+        assert conduit.renewals == 1
+    finally:
+        for process in (here, there):
+            await process.keeper.aclose()
+        for vault in vaults:
+            await vault.aclose()
         await server.stop()
 
 
