@@ -1,7 +1,8 @@
 """`RedisReader`: the reads of all requests, sent together over one connection.
 
-Used by `session/redis_vault.py` for GET and HGET of one Redis server; everything else,
-and everything over Sentinel or Cluster, goes through redis-py. redis-py opens the
+Used by `session/redis_vault.py` for GET and HGET of one Redis server, and by
+`session/broadcast.py`, over a connection of its own, for PUBLISH; everything else, and
+everything over Sentinel or Cluster, goes through redis-py. redis-py opens the
 connection too (TCP, TLS or socket file, AUTH, SELECT by the address); then this module
 takes its transport over, because redis-py awaits each answer of a connection before
 the next question and costs 90 µs of CPU a read (docs/decisions/0013).
@@ -13,7 +14,8 @@ What holds:
 * A connection that owes an answer for `answer_s` is dropped, and a question that finds
   none within `connect_s + answer_s` is refused. One timer looks after all of them, and
   after the deadlines of their requests.
-* When the connection breaks, unanswered questions are asked once more, being reads.
+* When the connection breaks, unanswered questions are asked once more, being reads (or
+  words, which do no harm when they are heard twice).
 * Every failure is a VaultUnavailableError, a deadline UpstreamTimeoutError.
 """
 
@@ -155,7 +157,7 @@ class RedisReader:
 
     def ask(
         self,
-        *command: str,
+        *command: str | bytes,
         convert: Callable[[Any], T],
         deadline: float = math.inf,
     ) -> SharedRead[T]:

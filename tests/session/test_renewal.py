@@ -23,7 +23,6 @@ from clients.errors import (
 )
 from sandbox.launch import ValkeyServer
 from session.encryption import RecordCodec, VaultEncryption
-from session.outage import Outage
 from session.policy import SessionPolicy
 from session.redis_connection import RedisSettings, connect
 from session.session import Session, SessionRef
@@ -302,6 +301,15 @@ async def test_a_renewal_is_kept_through_a_restart_of_the_store(
         await server.stop()
 
 
+async def called_as_soon_as_can_be(process: Process, session: Session) -> str:
+    """The first answer after an outage."""
+    while True:
+        try:
+            return await process.call(session)
+        except VaultUnavailableError:
+            await asyncio.sleep(0.01)
+
+
 async def test_nobody_uses_up_a_token_whose_answer_waits_for_the_store(
     conduit: FakeConduit, clock: Clock
 ) -> None:
@@ -317,9 +325,7 @@ async def test_nobody_uses_up_a_token_whose_answer_waits_for_the_store(
         )
         for _ in range(2)
     ]
-    here, there = [
-        Process(vault, conduit, clock, SessionPolicy()) for vault in vaults
-    ]
+    here, there = [Process(vault, conduit, clock, SessionPolicy()) for vault in vaults]
     try:
         session = await here.sign_in(FIRST)
         assert await there.call(session) == USER
@@ -332,8 +338,7 @@ async def test_nobody_uses_up_a_token_whose_answer_waits_for_the_store(
         with pytest.raises(VaultUnavailableError):
             await there.call(session)
         await server.start()
-        await asyncio.sleep(Outage.LONGEST_S)  # it is not asked again sooner
-        assert await there.call(session) == USER
+        assert await called_as_soon_as_can_be(there, session) == USER
         assert await call == USER
         assert conduit.renewals == 1
     finally:
