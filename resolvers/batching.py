@@ -175,17 +175,23 @@ class OnceLoader(ABC, Generic[K, V]):
             return await self.load(key)
 
     async def _load_first(self, key: K) -> V:
-        loading = self._loading[key] = asyncio.get_running_loop().create_future()
+        self._loading[key] = asyncio.get_running_loop().create_future()
         try:
             value = await self.load_one(key)
         except BaseException as failure:
-            del self._loading[key]
-            told = failure if isinstance(failure, Exception) else _GivenUpError()
-            loading.set_exception(told)
-            loading.exception()  # nobody may be waiting
+            # Not kept at hand: it holds this frame, and everything would wait for the
+            # garbage collector.
+            _tell(self._loading.pop(key), failure)
             raise
-        loading.set_result(value)
+        self._loading[key].set_result(value)
         return value
+
+
+def _tell(loading: "asyncio.Future[V]", failure: BaseException) -> None:
+    """The first of those who asked has failed."""
+    told = failure if isinstance(failure, Exception) else _GivenUpError()
+    loading.set_exception(told)
+    loading.exception()  # nobody may be waiting
 
 
 class _GivenUpError(Exception):

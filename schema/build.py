@@ -30,7 +30,8 @@ from .changes import Subscription
 from .datetimes import DATE_TIME, DateTime
 from .disclosure import translate_discreetly
 from .documents import Documents, Prepared, PreparedDocuments
-from .errors import ErrorCodes, Translate, translate
+from .errors import ErrorCodes, Translate, let_go, translate
+from .events import EventExecutor
 from .files import File, FileMutation, FileQuery
 from .limits import Limits
 from .nodes import NodeQuery
@@ -115,9 +116,10 @@ class Graph(strawberry.Schema):
         except Exception as failure:
             errors = self.translate([failure], request_id=request_id)
             return PreExecutionError(data=None, errors=errors)
-        failures = answer.errors and self.translate(
-            answer.errors, request_id=request_id
-        )
+        if not answer.errors:
+            return ExecutionResult(data=answer.data, errors=None)
+        failures = self.translate(answer.errors, request_id=request_id)
+        let_go(answer.errors)
         return ExecutionResult(data=answer.data, errors=failures)
 
     def _prepared(
@@ -166,6 +168,7 @@ def build_schema(
         # The first encloses the other: it also translates what that raises.
         extensions=[lambda: ErrorCodes(told), lambda: PreparedDocuments(documents)],
         exception_handlers=HANDLERS,
+        execution_context_class=EventExecutor,
     )
     _leave_out_null_defaults(graph._schema)
     graph.documents, graph.translate = documents, told

@@ -170,6 +170,22 @@ def translate(
     return _bounded([_coded(error, request_id, refused) for error in errors])
 
 
+def let_go(errors: Iterable[Exception]) -> None:
+    """Forget where failures arose, once they have been translated and logged.
+
+    A traceback holds every frame on its way, and so does a frame that keeps the failure
+    at hand: all that the operation made would wait for the garbage collector.
+    """
+    left: list[BaseException | None] = [*errors]
+    while left:
+        error = left.pop()
+        if error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            left += (error.__cause__, error.__context__)
+        if isinstance(error, GraphQLError):
+            left.append(error.original_error)
+
+
 class ErrorCodes(SchemaExtension):
     """Translates what subscriptions answer; strawberry runs those."""
 
@@ -197,7 +213,9 @@ class ErrorCodes(SchemaExtension):
     def _apply(self, result: ExecutionResult | CoreExecutionResult) -> None:
         if result.errors:
             refused = isinstance(result, PreExecutionError)
-            result.errors = self._translated(result.errors, refused=refused)
+            failures = result.errors
+            result.errors = self._translated(failures, refused=refused)
+            let_go(failures)
 
     def _translated(
         self, errors: Iterable[Exception], *, refused: bool = False

@@ -1,5 +1,8 @@
 """What an operation made is freed when it is answered, without the garbage collector.
 
+Also when it failed: a traceback holds every frame on its way, and a frame that keeps
+the failure at hand makes a cycle of both.
+
 A cycle would keep a request's rows until the collector comes by: memory grows, and the
 next request's rows lie where no cache has seen them. Tried with the loaders' own method
 as a page's count: every row of every list stayed.
@@ -12,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import Caller
+from harness import Caller, Sandbox
 from server import departures
 
 # The test's own client may hold on to the last one.
@@ -78,3 +81,42 @@ async def test_the_ids_of_many_kinds_leave_nothing_behind(first: Caller) -> None
     assert len(found["nodes"]) == len(ids) > 0
     assert "RequestContext" not in garbage
     assert "DataLoader" not in garbage
+
+
+FAILING = {
+    "lists": """{
+      posts(first: 5) { nodes { title author { username } notes(first: 2) {
+        totalCount nodes { body } } } }
+      notes(first: 5) { nodes { body post { title } } } }""",
+    "nodes": """query ($ids: [ID!]!) { nodes(ids: $ids) { id
+      ... on Note { body post { title } } } }""",
+    "mutation": """mutation ($ids: [ID!]!) { createNote(input: {body: "x"}) {
+      __typename } }""",
+}
+
+
+@pytest.mark.parametrize("upstream", ["flux", "conduit"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500, "body": {"message": "exploded"}},
+        {"status": 200, "body": "<h1>welcome</h1>"},
+        {"status": 401, "body": {"message": "JWT expired"}},
+        {"reset": True},
+    ],
+    ids=["error", "nonsense", "refused", "reset"],
+)
+@pytest.mark.parametrize("name", FAILING)
+async def test_nothing_of_an_operation_that_failed_waits_for_the_collector(
+    first: Caller, sandbox: Sandbox, name: str, fault: dict[str, object], upstream: str
+) -> None:
+    lists = await first.data("{ posts { nodes { id } } notes { nodes { id } } }")
+    ids = [row["id"] for kind in lists.values() for row in kind["nodes"]]
+    body = {"query": FAILING[name], "variables": {"ids": ids}}
+    sandbox.fail(upstream, "/", **fault)
+    await first.post(body)
+    with collected() as garbage:
+        for _ in range(TIMES):
+            await first.post(body)
+    kept = {"RequestContext", "Loaders", "traceback", "ConduitPost", "FluxNote"}
+    assert not kept & set(garbage), garbage
