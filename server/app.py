@@ -161,12 +161,7 @@ def _live_routes(settings: Settings, schema: Schema) -> list[BaseRoute]:
     socket = SocketEndpoint(
         schema, SessionCookie(cookie), guard=settings.guard, live=settings.live
     )
-    stream = EventStreamEndpoint(
-        schema,
-        body_s=settings.guard.body_s,
-        cookie_name=cookie.name,
-        live=settings.live,
-    )
+    stream = EventStreamEndpoint(schema, cookie_name=cookie.name, live=settings.live)
     return [
         WebSocketRoute(GRAPHQL_PATH, socket),
         Route("/graphql/stream", stream),

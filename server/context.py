@@ -4,7 +4,6 @@ Called by the GraphQL and preview routes. Fetches nothing: the vault is read whe
 first field needs a token.
 """
 
-import asyncio
 from functools import partial
 from ipaddress import ip_address
 
@@ -43,13 +42,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     resources = resources_of(scope)
     settings = resources.settings
     address = client_address(scope, settings.guard.trusted_proxy_hops)
-    call_scope = _call_scope(
-        scope,
-        settings.deadline_s,
-        address,
-        settings.protection.limits.upstream_calls.enforced,
-        joins_sent=settings.thrift.joins_sent,
-    )
+    call_scope = _call_scope(scope, resources, address)
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
     if session.user_id is not None:
         resources.conduit_offers.note_id(session.user_id)
@@ -109,23 +102,16 @@ def _person(session: Session, address: str | None) -> str:
     return f"address:{network(address) if address else ''}"
 
 
-def _call_scope(
-    scope: Scope,
-    deadline_s: float,
-    address: str | None,
-    max_calls: int | None,
-    *,
-    joins_sent: bool,
-) -> CallScope:
-    trace = trace_of(scope)
-    now = asyncio.get_running_loop().time()
+def _call_scope(scope: Scope, resources: Resources, address: str | None) -> CallScope:
+    trace, settings = trace_of(scope), resources.settings
+    now = resources.loop.time()
     return CallScope(
         request_id=trace.request_id,
-        deadline=now + deadline_s,
-        fresh_from=0.0 if joins_sent else now,
+        deadline=now + settings.deadline_s,
+        fresh_from=0.0 if settings.thrift.joins_sent else now,
         forwarded_for=address,
         calls=trace.calls,
-        max_calls=max_calls,
+        max_calls=settings.protection.limits.upstream_calls.enforced,
     )
 
 

@@ -12,8 +12,9 @@ from typing import Final, Self
 
 from starlette.types import Receive
 
-# An operation that is done sooner needs no watching, and nearly all are: the watch
-# costs a task, a timer a fortieth of that.
+from .alarms import Alarms
+
+# An operation that is done sooner needs no watching, which costs a task; most are.
 PATIENCE_S: Final = 0.5
 
 
@@ -24,54 +25,54 @@ class ClientGoneError(Exception):
 class WhilePresent:
     """Runs its block, and cancels it when the client goes and `may_stop` says yes.
 
-    `async with` raises ClientGoneError then. Without `receive` nobody is watched.
+    `with` raises ClientGoneError then. Without `receive` nobody is watched, and
+    with it not before one of the `alarms` rings.
     """
 
     def __init__(
         self,
         receive: Receive | None,
+        alarms: Alarms,
         *,
         may_stop: Callable[[], bool],
         abandon: Callable[[], None],
     ) -> None:
         self._receive = receive
+        self._alarms = alarms
         self._may_stop = may_stop
         self._abandon = abandon
         self._gone = False
+        self._running: asyncio.Task[object] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         if self._receive is not None:
-            running = asyncio.current_task()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(PATIENCE_S, self._begin, running)
+            self._running = asyncio.current_task(self._alarms.loop)
+            self._alarms.set(self._begin)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarms.call_off(self._begin)
         watching, self._watching = self._watching, None  # they would hold each other
         if watching is not None:
             # It ends on the loop's next turn, and can cancel nobody any more. To await
             # it would hide a cancellation of this task that comes meanwhile.
             watching.cancel()
         if self._gone and isinstance(error, asyncio.CancelledError):
-            running = asyncio.current_task()
-            if running is None or running.uncancel():
+            if self._running is None or self._running.uncancel():
                 return  # it is the server that stops
             raise ClientGoneError from None
 
-    def _begin(self, running: asyncio.Task[None] | None) -> None:
-        self._watching = asyncio.create_task(self._watch(running))
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
 
-    async def _watch(self, running: asyncio.Task[None] | None) -> None:
-        receive = self._receive
+    async def _watch(self) -> None:
+        receive, running = self._receive, self._running
         while receive is not None and (await receive())["type"] != "http.disconnect":
             pass
         if running is not None and self._may_stop():

@@ -49,11 +49,8 @@ log = logging.getLogger("mainstem.stream")
 class EventStreamEndpoint:
     """A plain ASGI route; refusals are answered by the guard."""
 
-    def __init__(
-        self, schema: Schema, *, body_s: float, cookie_name: str, live: LiveSettings
-    ) -> None:
+    def __init__(self, schema: Schema, *, cookie_name: str, live: LiveSettings) -> None:
         self._schema = schema
-        self._body_s = body_s
         self._cookie_name = cookie_name
         self._live = live
 
@@ -79,7 +76,7 @@ class EventStreamEndpoint:
                 f"This path answers with {EVENT_STREAM}.",
             )
         if scope["method"] == "POST":
-            body = await read_body(receive, self._body_s)
+            body = await read_body(receive, resources_of(scope).bodies)
             return from_body(head.get("content-type"), body)
         # An EventSource can send no header, but browsers say whose page it is on.
         own_page = head.get("sec-fetch-site") == "same-origin"

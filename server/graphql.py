@@ -24,6 +24,7 @@ from resolvers.context import RequestContext
 from schema.build import ANY_OPERATION
 
 from .admission import Admission
+from .alarms import Alarms
 from .answer_size import is_longer
 from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
@@ -109,7 +110,7 @@ class GraphQLEndpoint:
                 scope, file.guarding(send), request, media_type, ANY_OPERATION
             )
         elif method == "POST":
-            body = await read_body(receive, self._body_s)
+            body = await read_body(receive, resources_of(scope).bodies)
             request = from_body(head.get("content-type"), body)
             await self._answer(
                 scope, send, request, media_type, ANY_OPERATION, receive=receive
@@ -191,13 +192,15 @@ class GraphQLEndpoint:
         allowed: tuple[OperationType, ...],
         receive: Receive | None,
     ) -> ExecutionResult:
-        request = resources_of(scope).documents.resolve(request)
+        resources = resources_of(scope)
+        request = resources.documents.resolve(request)
         context = self._context_of(scope)
         context.trusted_document = request.trusted
         begun = False
         try:
-            async with WhilePresent(
+            with WhilePresent(
                 receive,
+                resources.presence,
                 may_stop=lambda: context.only_reads or not begun,
                 abandon=context.scope.abandon,
             ):
@@ -230,9 +233,9 @@ class GraphQLEndpoint:
         return result
 
 
-async def read_body(receive: Receive, timeout_s: float) -> bytes:
+async def read_body(receive: Receive, alarms: Alarms) -> bytes:
     """The whole body; the guard bounds its size. Raises: RefusalError 408."""
-    loop, reading = asyncio.get_running_loop(), asyncio.current_task()
+    reading = asyncio.current_task(alarms.loop)
     too_slow = False
 
     def end() -> None:
@@ -243,7 +246,7 @@ async def read_body(receive: Receive, timeout_s: float) -> bytes:
 
     # As asyncio.timeout does, which takes longer than all of this (16 µs against 1):
     # nearly every body is here before the first question.
-    timer = loop.call_later(timeout_s, end)
+    alarms.set(end)
     try:
         return await _whole_body(receive)
     except asyncio.CancelledError:
@@ -256,7 +259,7 @@ async def read_body(receive: Receive, timeout_s: float) -> bytes:
             headers={"connection": "close"},
         ) from None
     finally:
-        timer.cancel()
+        alarms.call_off(end)
 
 
 async def _whole_body(receive: Receive) -> bytes:

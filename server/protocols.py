@@ -17,6 +17,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 
+from .alarms import Alarms
+
 # Names of events in the lifespan's state: streams end; nobody new should come.
 STOPPING: Final = "stopping"
 LEAVING: Final = "leaving"
@@ -57,6 +59,8 @@ class ServingConfig(uvicorn.Config):
     """uvicorn's settings and ours; handed to every worker process and protocol."""
 
     rules = ConnectionRules()
+    # For connections that wait for a request. Made with the first of a process.
+    idle: Alarms | None = None
 
 
 class StreamingHTTPProtocol(HttpToolsProtocol):
@@ -70,6 +74,9 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.config.idle is None:
+            self.config.idle = Alarms(self.loop, self.timeout_keep_alive)
+        self._idle = self.config.idle
         if len(self.connections) > self.config.rules.most:
             transport.write(_TOO_MANY)
             transport.close()
@@ -124,6 +131,18 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if self._reader_timer is not None:
             self._reader_timer.cancel()
             self._reader_timer = None
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # The rest of uvicorn's own, with an alarm in the place of its timer.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle.set(self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle.call_off(self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size() > 0:

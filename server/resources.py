@@ -41,6 +41,8 @@ from session.renewal import TokenKeeper
 from session.vault import RedisVault, TokenVault
 from session.watch import SessionWatch
 
+from .alarms import Alarms
+from .departures import PATIENCE_S
 from .health import Readiness
 from .live_slots import SessionSlots
 from .probes import probes
@@ -73,6 +75,11 @@ class Resources:
     slots: SessionSlots
     uploads_under_way: UnderWay
     upload_rules: UploadRules
+    # The loop that all of this lives on.
+    loop: asyncio.AbstractEventLoop
+    # For bodies that do not arrive, and operations that take longer than most.
+    bodies: Alarms
+    presence: Alarms
     # Set when the server begins to stop; streams that would not end by themselves end.
     stopping: asyncio.Event
     # Set before that: readiness fails, so that nobody new is sent here.
@@ -116,6 +123,7 @@ async def open_resources(
         documents = Documents(settings.protection.documents)
         await stack.enter_async_context(documents.watched())
         leaving = asyncio.Event()
+        loop = asyncio.get_running_loop()
         yield Resources(
             settings=settings,
             flux_http=flux,
@@ -137,6 +145,9 @@ async def open_resources(
             slots=SessionSlots(settings.live.per_session),
             uploads_under_way=uploads,
             upload_rules=_upload_rules(settings),
+            loop=loop,
+            bodies=Alarms(loop, settings.guard.body_s),
+            presence=Alarms(loop, PATIENCE_S),
             stopping=asyncio.Event(),
             leaving=leaving,
         )

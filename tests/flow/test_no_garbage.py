@@ -8,15 +8,19 @@ next request's rows lie where no cache has seen them. Tried with the loaders' ow
 as a page's count: every row of every list stayed.
 """
 
+import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness import Caller, Sandbox
-from server import departures
+from server.alarms import Alarms
+from server.departures import PATIENCE_S
 
 # The test's own client may hold on to the last one.
 TIMES = 3
@@ -33,10 +37,14 @@ OPERATIONS = {
 }
 
 
-@pytest.fixture(params=[departures.PATIENCE_S, 0.0], ids=["quick", "slow"])
-def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[PATIENCE_S, 0.0], ids=["quick", "slow"])
+async def patience(
+    app: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slow operation is watched while it runs, which takes a task."""
-    monkeypatch.setattr(departures, "PATIENCE_S", request.param)
+    presence = Alarms(asyncio.get_running_loop(), request.param)
+    resources = replace(app.state.resources, presence=presence)
+    monkeypatch.setattr(app.state, "resources", resources)
 
 
 @contextmanager

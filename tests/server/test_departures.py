@@ -5,14 +5,8 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from server import departures
+from server.alarms import Alarms
 from server.departures import ClientGoneError, WhilePresent
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watch begins with the operation."""
-    monkeypatch.setattr(departures, "PATIENCE_S", 0.0)
 
 
 class Client:
@@ -27,14 +21,18 @@ class Client:
 
 
 def watched(client: Client) -> WhilePresent:
-    return WhilePresent(client.receive, may_stop=lambda: True, abandon=lambda: None)
+    """The watch begins with the operation."""
+    at_once = Alarms(asyncio.get_running_loop(), 0.0)
+    return WhilePresent(
+        client.receive, at_once, may_stop=lambda: True, abandon=lambda: None
+    )
 
 
 async def test_who_leaves_ends_what_runs_for_them() -> None:
     client = Client()
 
     async def operation() -> None:
-        async with watched(client):
+        with watched(client):
             await asyncio.sleep(60)
 
     running = asyncio.create_task(operation())
@@ -49,7 +47,7 @@ async def test_who_leaves_as_the_operation_ends_ends_nothing_after_it() -> None:
     before = asyncio.all_tasks()
 
     async def operation() -> str:
-        async with watched(client):
+        with watched(client):
             await asyncio.sleep(0.01)
             client.gone.set()  # the watch will hear of it on the next turn
         await asyncio.sleep(0.01)
@@ -65,7 +63,7 @@ async def test_a_server_that_stops_as_an_operation_ends_is_heard() -> None:
     loop = asyncio.get_running_loop()
 
     async def operation() -> None:
-        async with watched(client):
+        with watched(client):
             await asyncio.sleep(0.01)
             loop.call_soon(running.cancel)
         await asyncio.sleep(60)

@@ -169,6 +169,8 @@ def test_the_protocol_still_stands_on_what_uvicorn_calls() -> None:
     for name in (
         "on_message_begin",
         "on_headers_complete",
+        "on_response_complete",
+        "_unset_keepalive_if_required",
         "timeout_keep_alive_handler",
     ):
         assert hasattr(uvicorn.protocols.http.httptools_impl.HttpToolsProtocol, name)
