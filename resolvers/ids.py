@@ -30,17 +30,25 @@ def global_id(kind: Kind, key: str) -> str:
     return writer_of_ids(kind)(key)
 
 
+class _Written(dict[str, str]):
+    """The global ids of one kind by the upstream's; emptied when it is full."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._prefix = f"{kind}:"
+
+    def __missing__(self, key: str) -> str:
+        text = b2a_base64((self._prefix + key).encode(), newline=False).rstrip(b"=")
+        if len(self) >= IDS_KEPT:
+            self.clear()
+        written = self[key] = text.translate(_URL_SAFE).decode()
+        return written
+
+
 @cache
 def writer_of_ids(kind: Kind) -> Callable[[str], str]:
     """`global_id` of one kind: written for every row of an answer, so it is spare."""
-    prefix = f"{kind}:"
-
-    @lru_cache(maxsize=IDS_KEPT)
-    def write(key: str) -> str:
-        text = b2a_base64((prefix + key).encode(), newline=False).rstrip(b"=")
-        return text.translate(_URL_SAFE).decode()
-
-    return write
+    return _Written(kind).__getitem__
 
 
 @lru_cache(maxsize=IDS_KEPT)
