@@ -7,8 +7,9 @@ loop into one call, by aiodataloader; `OnceLoader` is for what no call can join.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Final, Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, TypeAlias, TypeGuard, TypeVar, cast
 
+import msgspec
 from aiodataloader import DataLoader
 
 K = TypeVar("K", bound=Hashable)
@@ -73,8 +74,6 @@ class BatchLoader(ABC, Generic[K, V]):
 
     def load_refs(self, refs: "Sequence[str | V | None]") -> "Loaded[V | None]":
         """The same for relations that hold the key, a text, or the row itself."""
-        if str not in set(map(type, refs)):
-            return cast("list[V | Exception | None]", list(refs))
         keys = [ref if isinstance(ref, str) else None for ref in refs]
         loaded = self.load_all(cast("Sequence[K | None]", keys))
         if isinstance(loaded, list):
@@ -150,6 +149,14 @@ class BatchLoader(ABC, Generic[K, V]):
         return _rows_beside(refs, await loaded)
 
 
+class _Load(msgspec.Struct, Generic[V]):
+    """What became of one key; `others` is made when somebody else asks meanwhile."""
+
+    done: bool = False
+    value: V | None = None
+    others: asyncio.Future[V] | None = None
+
+
 class OnceLoader(ABC, Generic[K, V]):
     """One call for each distinct key, kept for the request; nothing is collected.
 
@@ -158,7 +165,7 @@ class OnceLoader(ABC, Generic[K, V]):
     """
 
     def __init__(self) -> None:
-        self._loading: dict[K, asyncio.Future[V]] = {}
+        self._loads: dict[K, _Load[V]] = {}
 
     @abstractmethod
     async def load_one(self, key: K) -> V:
@@ -166,32 +173,41 @@ class OnceLoader(ABC, Generic[K, V]):
 
     async def load(self, key: K) -> V:
         """The value of `key`. A failure is not kept."""
-        loading = self._loading.get(key)
-        if loading is None:
-            return await self._load_first(key)
-        try:
-            return await shielded(loading)
-        except _GivenUpError:  # by whoever was first, and is not waited for any more
-            return await self.load(key)
-
-    async def _load_first(self, key: K) -> V:
-        self._loading[key] = asyncio.get_running_loop().create_future()
+        mine: _Load[V] = _Load()
+        load = self._loads.setdefault(key, mine)
+        if load is not mine:
+            return await self._load_of_another(key, load)
         try:
             value = await self.load_one(key)
         except BaseException as failure:
             # Not kept at hand: it holds this frame, and everything would wait for the
             # garbage collector.
-            _tell(self._loading.pop(key), failure)
+            del mine, load
+            _tell(self._loads.pop(key).others, failure)
             raise
-        self._loading[key].set_result(value)
+        load.done, load.value = True, value
+        if load.others is not None:
+            load.others.set_result(value)
         return value
 
+    async def _load_of_another(self, key: K, load: _Load[V]) -> V:
+        if load.done:
+            return cast("V", load.value)
+        if load.others is None:
+            load.others = asyncio.get_running_loop().create_future()
+        try:
+            return await shielded(load.others)
+        except _GivenUpError:  # by whoever was first, and is not waited for any more
+            return await self.load(key)
 
-def _tell(loading: "asyncio.Future[V]", failure: BaseException) -> None:
+
+def _tell(others: "asyncio.Future[V] | None", failure: BaseException) -> None:
     """The first of those who asked has failed."""
+    if others is None:
+        return
     told = failure if isinstance(failure, Exception) else _GivenUpError()
-    loading.set_exception(told)
-    loading.exception()  # nobody may be waiting
+    others.set_exception(told)
+    others.exception()  # nobody may be waiting any more
 
 
 class _GivenUpError(Exception):
@@ -229,6 +245,13 @@ async def each(calls: Iterable[Awaitable[R]]) -> list[R | Exception]:
         if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result  # a cancellation is not a value
     return cast("list[R | Exception]", results)
+
+
+def came_along(
+    refs: Sequence[str | V | None],
+) -> TypeGuard[list[V | Exception | None]]:
+    """Whether relations hold the rows themselves: then no loader is needed."""
+    return str not in set(map(type, refs))
 
 
 def _rows_beside(

@@ -17,6 +17,7 @@ from session.session import Session
 
 from .change_feed import ChangeFeed
 from .loaders import Loaders
+from .selection import NOTHING_SELECTED
 from .selection import Selection as Selection
 from .shared_batches import SharedBatches
 from .under_way import UnderWay
@@ -57,7 +58,7 @@ class RequestContext:
     storage_authorization: bool = False
     uploads: UploadRules = field(default_factory=UploadRules)
     uploads_under_way: UnderWay = field(default_factory=UnderWay)
-    selection: Selection = field(default_factory=Selection)
+    selection: Selection = NOTHING_SELECTED
     # The process's own; without it a request shares no batches.
     batches: SharedBatches = field(default_factory=SharedBatches, repr=False)
     changes: ChangeFeed = field(default_factory=ChangeFeed, repr=False)

@@ -12,7 +12,7 @@ from clients.errors import (
 )
 
 from . import inputs
-from .batching import Loaded
+from .batching import Loaded, came_along
 from .context import RequestContext
 from .ids import upstream_id
 from .outcomes import look_up
@@ -32,7 +32,10 @@ def get_covers(
     context: RequestContext, posts: Sequence[ConduitPost]
 ) -> Loaded[ConduitFile | None]:
     """No call: covers are sent along with posts; else one for all of them."""
-    return context.loaders.files.load_refs([post.cover_ref for post in posts])
+    refs = [post.cover_ref for post in posts]
+    if came_along(refs):
+        return refs
+    return context.loaders.files.load_refs(refs)
 
 
 def list_files(

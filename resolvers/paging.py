@@ -14,7 +14,6 @@ import binascii
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Final, Generic, Protocol, TypeVar
@@ -78,8 +77,12 @@ class PageRequest(msgspec.Struct, frozen=True):
         Nothing asked of the rows means that none are read: `{ totalCount }` alone, or
         `first: 0` without `pageInfo`. Raises: InvalidInputError.
         """
-        _check_direction(first=first, after=after, last=last, before=before)
         backward = last is not None or before is not None
+        if backward and (first is not None or after is not None):
+            raise refused(
+                "last",
+                "Page either forwards (first, after) or backwards (last, before).",
+            )
         name, asked = ("last", last) if backward else ("first", first)
         size = min(default, maximum) if asked is None else asked
         if not 0 <= size <= maximum:
@@ -197,8 +200,7 @@ def keyset_page(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """Which rows of an offset list to read: `limit` after `skip`.
 
     `from_end`: read in the opposite order, since nobody knows yet where the end is.
@@ -255,16 +257,6 @@ def known(count: int) -> Callable[[], Awaitable[int]]:
 def rowless_page(request: PageRequest, total: Callable[[], Awaitable[int]]) -> Page[T]:
     """A page whose rows nobody asked for."""
     return keyset_page(request, [], lambda _: "", total)
-
-
-def _check_direction(
-    *, first: int | None, after: str | None, last: int | None, before: str | None
-) -> None:
-    forward = first is not None or after is not None
-    if forward and (last is not None or before is not None):
-        raise refused(
-            "last", "Page either forwards (first, after) or backwards (last, before)."
-        )
 
 
 def _malformed() -> InvalidInputError:

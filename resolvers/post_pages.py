@@ -59,12 +59,12 @@ class PostList(msgspec.Struct, frozen=True):
         return self.sort == "createdAt" and self.conditions.title_contains is None
 
 
-async def read_post_page(
+def read_post_page(
     conduit: ConduitClient, query: PostList, *, populate: frozenset[str], count: Count
-) -> Page[ConduitPost]:
+) -> Awaitable[Page[ConduitPost]]:
     """One call; one more for the total of a page beyond a keyset cursor."""
     read = _keyset_page if query.has_keyset else _offset_page
-    return await read(conduit, query, populate, count)
+    return read(conduit, query, populate, count)
 
 
 async def _keyset_page(
@@ -110,10 +110,10 @@ async def _offset_page(
     return offset_page(request, window, page.documents, cursors, page.count)
 
 
-async def _list_page(
+def _list_page(
     conduit: ConduitClient, query: PostList, window: Window, populate: frozenset[str]
-) -> ConduitPage[ConduitPost]:
-    return await conduit.posts.list_page(
+) -> Awaitable[ConduitPage[ConduitPost]]:
+    return conduit.posts.list_page(
         limit=window.limit,
         skip=window.skip,
         sort=(query.sort, query.descending != window.from_end),

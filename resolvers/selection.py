@@ -6,6 +6,7 @@ is about to call an upstream.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -22,13 +23,15 @@ _ALWAYS: Final = frozenset({"id", "created_at"})
 _POPULATED: Final = frozenset({"author", "coverFile"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selection:
     """Which fields the operation asks of each type, anywhere in it.
 
     Fragments are followed, `@skip` and `@include` are not looked at. It is the same
     for the whole operation on purpose: a row found on any way then has every column
     that any other way may ask for, so loaders can share it.
+
+    Kept with its document, and so is what follows from it.
     """
 
     by_type: Mapping[str, frozenset[str]] = field(
@@ -43,13 +46,16 @@ class Selection:
         """Names of the fields asked of `type_name`, those of its interfaces too."""
         return self.by_type.get(type_name, frozenset())
 
-    @property
+    @cached_property
     def note_columns(self) -> frozenset[str]:
         """The columns of `notes` that the operation can show."""
         asked = self.fields("Note")
         return _ALWAYS | {_NOTE_COLUMNS[name] for name in asked & _NOTE_COLUMNS.keys()}
 
-    @property
+    @cached_property
     def post_relations(self) -> frozenset[str]:
         """The relations to send along with posts: author, coverFile or neither."""
         return self.fields("Post") & _POPULATED
+
+
+NOTHING_SELECTED: Final = Selection()

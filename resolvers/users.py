@@ -8,7 +8,7 @@ from clients.conduit.records import ConduitPost, ConduitUser, ConduitViewer
 from clients.errors import NotAuthenticatedError
 
 from . import inputs
-from .batching import Loaded
+from .batching import Loaded, came_along
 from .context import RequestContext
 
 # No more than a shape: whether an address exists only its owner knows.
@@ -42,7 +42,10 @@ def get_authors(
     context: RequestContext, posts: Sequence[ConduitPost]
 ) -> Loaded[ConduitUser | None]:
     """No call: authors are sent along with posts; else one for all of them."""
-    return context.loaders.users.load_refs([post.author_ref for post in posts])
+    refs = [post.author_ref for post in posts]
+    if came_along(refs):
+        return refs
+    return context.loaders.users.load_refs(refs)
 
 
 async def sign_up(context: RequestContext, *, email: str, password: str) -> ConduitUser:

@@ -59,10 +59,8 @@ class Post(Node):
         posts: list[ConduitPost], info: Info
     ) -> Answers[Annotated["User", strawberry.lazy(".users")] | None]:
         """No call: they are sent along with the posts."""
-        from .users import User  # they know each other
-
         found = users.get_authors(info.context, posts)
-        return shown(User, found)
+        return cast("Answers[User | None]", found)
 
     @relation("Its picture; null when unset or gone.")
     @staticmethod
@@ -151,8 +149,6 @@ class PostFilter:
         )
 
 
-NEWEST_FIRST = PostOrder()
-
 PostOrderArgument = Annotated[
     PostOrder | None,
     strawberry.argument(description="Newest first when left out."),
@@ -183,13 +179,14 @@ async def list_posts(
     conditions: PostConditions = EVERY_POST,
 ) -> PostConnection:
     """Posts; newest first unless ordered otherwise."""
-    order = order or NEWEST_FIRST
-    wanted = PostList(
-        page=page,
-        sort=_SORTS[order.field],
-        descending=order.direction is OrderDirection.DESC,
-        conditions=conditions,
-    )
+    wanted = PostList(page=page, conditions=conditions)
+    if order is not None:
+        wanted = PostList(
+            page=page,
+            sort=_SORTS[order.field],
+            descending=order.direction is OrderDirection.DESC,
+            conditions=conditions,
+        )
     return connection(await posts.list_posts(info.context, wanted), Post)
 
 

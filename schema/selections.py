@@ -41,7 +41,7 @@ def selected_fields(info: Info) -> frozenset[str]:
     must not cost a call.
     """
     raw = info._raw_info  # strawberry's own view copies the whole tree below
-    known = info.context.selection.below
+    known: dict[int, frozenset[str]] | None = raw.context.selection.below
     place = id(raw.field_nodes[0])
     if known is not None and place in known:
         return known[place]
