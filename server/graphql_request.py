@@ -64,6 +64,8 @@ def from_query_string(query_string: bytes) -> GraphQLRequest:
 
 
 def _check_content_type(content_type: str) -> None:
+    if content_type == JSON_TYPE:  # as nearly all say it
+        return
     media_type, _, rest = content_type.partition(";")
     charset = rest.partition("charset=")[2].strip().strip('"').lower()
     if media_type.strip().lower() != JSON_TYPE or charset not in ("", "utf-8", "utf8"):

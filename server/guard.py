@@ -203,8 +203,7 @@ def is_allowed(origin: str | None, head: Head, cors_origins: frozenset[str]) -> 
 
 def is_simple(head: Head) -> bool:
     """Could a page of another site have sent this without a preflight?"""
-    media_type = head.get("content-type").partition(";")[0].strip().lower()
-    return media_type in SIMPLE_TYPES and not any(
+    return head.media_type in SIMPLE_TYPES and not any(
         name in head for name in PREFLIGHT_HEADERS
     )
 
@@ -217,8 +216,7 @@ def carries_cookie(head: Head, cookie_name: str) -> bool:
 
 
 def is_multipart(head: Head) -> bool:
-    media_type = head.get("content-type").partition(";")[0]
-    return media_type.strip().lower() == "multipart/form-data"
+    return head.media_type == "multipart/form-data"
 
 
 def is_bearer(head: Head) -> bool:

@@ -24,11 +24,13 @@ class Head:
     headers of a browser nobody reads.
     """
 
-    __slots__ = ("_first", "_raw")
+    __slots__ = ("_first", "_raw", "media_type")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = list(raw)
         self._first = dict(reversed(self._raw))
+        # Of the body, in lower case and without parameters; may be empty.
+        self.media_type = self.get("content-type").partition(";")[0].strip().lower()
 
     def __contains__(self, name: str) -> bool:
         return name.encode() in self._first
