@@ -111,6 +111,7 @@ class Compiler:
                 self.find_values(field, serial)
                 if field.constants is None and field.share_arguments:
                     field.arguments = remembered(field.arguments, nodes[0])
+                field.quiet = is_quiet(field)
                 entries.append(field)
         fields = [entry for entry in entries if isinstance(entry, Field)]
         source = write_reader(entries)
@@ -258,6 +259,14 @@ def is_read_whole(field: Field) -> bool:
     return field.coerce is not None and field.depth == 0
 
 
+def is_quiet(field: Field) -> bool:
+    """Whether no resolver is called below it, as far as that is known beforehand."""
+    if field.object_type is None:
+        return field.coerce is not None
+    below = field.selections[field.object_type]
+    return not below.resolved and all(column.quiet for column in below.columns)
+
+
 def nullability(type_: GraphQLOutputType) -> tuple[bool, ...]:
     """For the field, its items, their items …: whether null is allowed."""
     flags: list[bool] = []
@@ -289,11 +298,12 @@ def call_batch(
     run: Run,
     field: Field,
     level: Level,
+    row: int,
     sources: Sequence[Value],
     arguments: Arguments,
 ) -> Value:
     """Call a batched field; its info has the path of the first row."""
-    info = run.info(run, field, level, level.alive()[0])
+    info = run.info(run, field, level, row)
     return batch(list(sources), info, **arguments)
 
 

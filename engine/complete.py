@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Sequence
 from contextlib import suppress
-from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from graphql import GraphQLError
 from graphql.pyutils import Undefined, is_awaitable, is_iterable
 
-from .descend import Rows, descend
+from .descend import Rows, descend, enter
 from .leaf import coerce_leaf, dispose
 from .level import Level
 from .plan import Field, Slot, Value
@@ -50,7 +49,7 @@ def complete(
     """
     if rows is None:
         rows = range(len(values))
-    if None in level.outs:  # rows that died since
+    if level.dead:  # rows that died since
         for row in rows:
             if level.outs[row] is None:
                 dispose(values[row])
@@ -146,6 +145,10 @@ def complete_objects(
         classes.discard(type(None))
         parents = [row for row in parents if values[row] is not None]
         values = [values[row] for row in parents]
+    selection = field.by_class.get(next(iter(classes))) if len(classes) == 1 else None
+    if selection is not None:
+        enter(run, field, level, selection, values, parents, None, None)
+        return True
     if not regular(run, classes):
         return False
     if values:
@@ -173,6 +176,10 @@ def complete_lists(
         parents += [row] * count
         slots += range(count)
         spans.append((row, start, start + count))
+    selection = field.by_class.get(next(iter(classes))) if len(classes) == 1 else None
+    if selection is not None:
+        enter(run, field, level, selection, sources, parents, slots, spans)
+        return True
     if not regular(run, classes):
         return False
     if sources:
@@ -288,7 +295,7 @@ def follow(run: Run, field: Field, level: Level, found: Found) -> None:
             [row for (row, _), _ in awaited],
             [slot for (_, slot), _ in awaited] if field.depth else None,
             [value for _, value in awaited],
-            partial(complete_positions, run, field, level),
+            complete_positions,
         )
     objects = [
         ((row, slot), v)

@@ -7,6 +7,7 @@ of its own, so that its resolvers are called once for all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from graphql import GraphQLObjectType
@@ -15,7 +16,7 @@ from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 
 from .leaf import dispose
 from .level import Level
-from .plan import Field, Slot, Value
+from .plan import Field, Selection, Slot, Value
 from .types import check_type, ensure_object_type, invalid_type, resolve_type
 from .wait import Wait
 
@@ -70,14 +71,24 @@ def descend(
     rows: Rows,
     classes: set[type] | None = None,
 ) -> None:
-    """Enter the level below with these objects; `classes` are those of all of them."""
+    """Enter the level below with these objects.
+
+    `classes` are those of all of them, if they are `regular`: one that tells the type
+    is remembered.
+    """
     type_ = field.object_type
     if type_ is not None and type_.is_type_of is None:
-        enter(run, field, level, rows, type_)
+        selection = selection_of(field, type_)
+        field.by_class.update(dict.fromkeys(classes or (), selection))
+        enter(run, field, level, selection, *rows)
         return
     types = sure_types(field, rows.sources, classes or set(map(type, rows.sources)))
     if types is not None and len(types) == 1:
-        enter(run, field, level, rows, next(iter(types.values())))
+        ((class_, type_),) = types.items()
+        selection = selection_of(field, type_)
+        if classes and not is_castable(class_):
+            field.by_class[class_] = selection
+        enter(run, field, level, selection, *rows)
         return
     rows = make_lists(field, level, rows)
     if types is not None:
@@ -95,18 +106,23 @@ def sure_types(
 ) -> dict[type, GraphQLObjectType] | None:
     """The types of objects by their classes, if those tell: nobody has to be asked."""
     types: dict[type, GraphQLObjectType] = {}
-    castable = False  # only what has a dict can be cast
+    castable = False
     for class_ in classes:
         type_ = field.type_of_class(class_)
         if type_ is None:
             return None
         types[class_] = type_
-        castable |= class_.__dictoffset__ != 0
+        castable |= is_castable(class_)
     if castable:
         for source in sources:
             if getattr(source, TYPE_CAST_ATTRIBUTE, None) is not None:
                 return None
     return types
+
+
+def is_castable(class_: type) -> bool:
+    """Whether objects of the class may be cast to another type: those with a dict."""
+    return class_.__dictoffset__ != 0
 
 
 def grouped(
@@ -188,25 +204,6 @@ def wait_for_types(
 ) -> None:
     """Go on with objects whose type has to be awaited when all of them are known."""
     numbers = {(rows.parents[n], rows.slot(n)): n for n in asked}
-
-    def then(
-        at_rows: Sequence[int], slots: Sequence[Slot] | None, answers: list[Value]
-    ) -> None:
-        found: Answers = {}
-        for row, slot, answer in zip(at_rows, slots or (), answers, strict=True):
-            n = numbers[row, slot]
-            source, type_ = rows.sources[n], asked[n].type_
-            if not level.holds(row, field, slot):
-                continue
-            if type_ is None:
-                found[n] = checked_type(run, field, level, row, slot, source, answer)
-            elif answer:
-                found[n] = type_
-            else:
-                error = invalid_type(field, type_, source)
-                run.fail(error, level, row, field, slot)
-        go_on(run, field, level, rows, found)
-
     Wait(
         run,
         level,
@@ -214,8 +211,36 @@ def wait_for_types(
         [row for row, _ in numbers],
         [slot for _, slot in numbers],
         [asking.answer for asking in asked.values()],
-        then,
+        partial(hear, rows, numbers, asked),
     )
+
+
+def hear(
+    objects: Rows,
+    numbers: dict[tuple[int, Slot], int],
+    asked: dict[int, Asked],
+    run: Run,
+    field: Field,
+    level: Level,
+    rows: Sequence[int],
+    slots: Sequence[Slot] | None,
+    answers: list[Value],
+) -> None:
+    """What was asked about the types of objects has been answered."""
+    found: Answers = {}
+    for row, slot, answer in zip(rows, slots or (), answers, strict=True):
+        n = numbers[row, slot]
+        source, type_ = objects.sources[n], asked[n].type_
+        if not level.holds(row, field, slot):
+            continue
+        if type_ is None:
+            found[n] = checked_type(run, field, level, row, slot, source, answer)
+        elif answer:
+            found[n] = type_
+        else:
+            error = invalid_type(field, type_, source)
+            run.fail(error, level, row, field, slot)
+    go_on(run, field, level, objects, found)
 
 
 def enter_groups(
@@ -229,32 +254,44 @@ def enter_groups(
     for type_, chosen in groups.items():
         held = [n for n in chosen if level.holds(rows.parents[n], field, rows.slot(n))]
         if held:
-            enter(run, field, level, rows.part(held), type_)
+            enter(run, field, level, selection_of(field, type_), *rows.part(held))
+
+
+def selection_of(field: Field, type_: GraphQLObjectType) -> Selection:
+    """What a field selects of objects of a type."""
+    return field.selections.get(type_) or field.compile_for(type_)
 
 
 def enter(
-    run: Run, field: Field, level: Level, rows: Rows, type_: GraphQLObjectType
+    run: Run,
+    field: Field,
+    level: Level,
+    selection: Selection,
+    sources: Sequence[Value],
+    parents: Sequence[int],
+    slots: Sequence[int] | Sequence[Slot] | None,
+    spans: list[tuple[int, int, int]] | None,
 ) -> None:
-    """Read the objects of one type, store their dicts, go on with their level."""
-    selection = field.selections.get(type_) or field.compile_for(type_)
-    child = Level(selection, rows.sources, level, field, rows.parents, rows.slots)
+    """Read the objects of one type (see `Rows`), store their dicts, go on with them."""
+    child = Level(selection, sources, level, field, parents, slots)
     level.children.append(child)
-    columns = selection.read(run, child, rows.sources)
+    columns = selection.read(run, child, sources)
     outs, above, key = child.outs, level.outs, field.key
-    if rows.spans is not None:
-        for row, first, last in rows.spans:
+    if spans is not None:
+        for row, first, last in spans:
             above[row][key] = outs[first:last]  # type: ignore[index]  # alive
-    elif rows.slots is None and len(outs) == len(above):  # one for each row above
+    elif slots is None and len(outs) == len(above):  # one for each row above
         for parent, out in zip(above, outs, strict=True):
             parent[key] = out  # type: ignore[index]  # alive
-    elif rows.slots is None:
-        for row, out in zip(rows.parents, outs, strict=True):
+    elif slots is None:
+        for row, out in zip(parents, outs, strict=True):
             above[row][key] = out  # type: ignore[index]  # alive
     else:
         for n, out in enumerate(outs):
-            slot = rows.slots[n]
+            slot = slots[n]
             if slot.__class__ is int:
-                above[rows.parents[n]][key][slot] = out  # type: ignore[index]  # alive
+                above[parents[n]][key][slot] = out  # type: ignore[index]  # alive
             else:
-                level.put(rows.parents[n], field, rows.slot(n), out)
-    run.proceed(child, columns)
+                level.put(parents[n], field, child.slot(n), out)
+    if columns or selection.resolved or child.dead or child.late:
+        run.proceed(child, columns)

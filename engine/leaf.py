@@ -79,6 +79,7 @@ def read_leaf(
         if field.nullable[0]:
             run.note(error, level, row, field, ())
             return None
+        level.dead = True
         failed = level.failed = level.failed or []
         failed.append((row, field, error))
         raise Nulled from None

@@ -28,6 +28,7 @@ class Level:
 
     __slots__ = (
         "children",
+        "dead",
         "failed",
         "field",
         "late",
@@ -56,6 +57,7 @@ class Level:
         self.parents = parents  # ascending, so that a parent's rows are a span
         self.slots = slots
         self.outs: list[dict[str, Value] | None] = []
+        self.dead = False  # whether any row is: spares looking at all of them
         self.children: list[Level] = []
         self.waits: list[Wait] = []
         # Filled by the generated function, emptied right after it:
@@ -76,7 +78,7 @@ class Level:
 
     def alive(self) -> Sequence[int]:
         """The rows that are not dead."""
-        if None in self.outs:
+        if self.dead:
             return [i for i, out in enumerate(self.outs) if out is not None]
         return range(len(self.outs))
 

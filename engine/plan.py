@@ -80,9 +80,15 @@ class Field:
     type_of_class: Callable[[type], GraphQLObjectType | None] = no_type
     """Composite types: the type that every instance of a class has here, None if each
     of them has to be asked."""
-    batch: Callable[[Run, Field, Level, Sequence[Value], Arguments], Value] | None = (
-        None
-    )
+    batch: (
+        Callable[[Run, Field, Level, int, Sequence[Value], Arguments], Value] | None
+    ) = None
+    """Its `info`, if it wants one, is that of the row that is named first."""
+    by_class: dict[type, Selection] = field(default_factory=dict)
+    """Composite types: what is selected of objects of a class, for the classes of which
+    an instance is an object, and always of one type."""
+    quiet: bool = False
+    """No resolver is called below it: when its values are there nothing is begun."""
 
     @property
     def title(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -112,33 +111,42 @@ class Run:
         return self.result()
 
     async def turn(self) -> None:
-        """Wait until something is ready."""
-        fresh = self.fresh
-        if len(self.active) == 1 and len(fresh) == 1 and len(fresh[0].values) == 1:
-            await self.alone(fresh.pop())
-            return
-        loop = asyncio.get_running_loop()
-        if fresh:
-            self.fresh = []
+        """Wait until something is ready, or go on with what was awaited here."""
+        fresh, self.fresh = self.fresh, []
+        here = self.awaited_here(fresh)
+        if here is None or len(fresh) > 1:
+            loop = asyncio.get_running_loop()
             for wait in fresh:
-                wait.start(loop)
-        if self.active and not self.ready:
+                if wait is not here:
+                    wait.start(loop)
+        if here is not None:
+            if len(fresh) > 1:  # the others begin first, also if this one fails at once
+                await asyncio.sleep(0)
+            await here.alone()
+        elif self.active and not self.ready:
             self.waiter = loop.create_future()
             try:
                 await self.waiter
             finally:
                 self.waiter = None
 
-    async def alone(self, wait: Wait) -> None:
-        """Nothing else is pending: await it here and spare the task."""
-        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        value, wait.values[0] = wait.values[0], future
-        wait.started = True
-        try:
-            future.set_result(await value)
-        except Exception as error:
-            future.set_exception(error)
-        wait.ended(future)
+    def awaited_here(self, fresh: list[Wait]) -> Wait | None:
+        """The one that the run awaits itself, which spares a task.
+
+        There must be no reason to go on before it has ended, nor to cancel any: when
+        the others have ended nothing is begun, and a failure is its field's own null.
+        """
+        if len(fresh) != len(self.active):
+            return None
+        here = fresh[0]
+        if len(fresh) > 1:
+            if not all(wait.field.nullable[0] for wait in fresh):
+                return None
+            busy = [wait for wait in fresh if not wait.field.quiet]
+            if len(busy) > 1:
+                return None
+            here = busy[0] if busy else here
+        return here if len(here.values) == 1 else None
 
     def proceed(self, level: Level, columns: tuple[list[Value], ...]) -> None:
         """Go on with a level whose plain fields have been read and stored."""
@@ -173,15 +181,13 @@ class Run:
             return
         values, awaited = self.call(field, level, rows, arguments)
         if awaited:
+            waited = [values[row] for row in awaited]
+            Wait(self, level, field, awaited, None, waited, complete_positions)
+            if len(awaited) == len(rows):
+                return
             pending = set(awaited)
             rows = [row for row in rows if row not in pending]
-            waited = [values[row] for row in awaited]
-            Wait(
-                self, level, field, awaited, None, waited,
-                partial(complete_positions, self, field, level),
-            )  # fmt: skip
-        if rows:
-            complete(self, field, level, values, rows)
+        complete(self, field, level, values, rows)
 
     def call(
         self, field: Field, level: Level, rows: Sequence[int], arguments: Arguments
@@ -192,7 +198,6 @@ class Run:
         sources = level.sources
         values: list[Value] = [None] * len(level.outs)
         awaited: list[int] = []
-        awaitable: type | None = None  # mostly all of one class: asked once
         for n, row in enumerate(rows):
             try:
                 if n and not field.share_arguments:
@@ -202,11 +207,8 @@ class Run:
                 value = error
             values[row] = value
             class_ = value.__class__
-            if class_ is awaitable:
+            if class_ in AWAITABLE or (class_ not in PLAIN and is_awaitable(value)):
                 awaited.append(row)
-            elif class_ not in PLAIN and is_awaitable(value):
-                awaited.append(row)
-                awaitable = class_ if class_ in AWAITABLE else None
         return values, awaited
 
     def resolve_batch(
@@ -217,10 +219,9 @@ class Run:
         if len(rows) != len(sources):
             sources = [sources[row] for row in rows]
         assert field.batch is not None  # noqa: S101 (the caller looked)
-        answer = field.batch(self, field, level, sources, arguments)
+        answer = field.batch(self, field, level, rows[0], sources, arguments)
         if answer.__class__ not in PLAIN and is_awaitable(answer):
-            then = partial(self.scatter, field, level)
-            BatchWait(self, level, field, rows, None, [answer], then)
+            BatchWait(self, level, field, rows, None, [answer], Run.scatter)
         else:
             self.scatter(field, level, rows, None, [answer])
 
@@ -260,8 +261,7 @@ class Run:
             alive = [(row, value) for row, value in found if outs[row] is not None]
             if alive:
                 rows, values = [row for row, _ in alive], [value for _, value in alive]
-                then = partial(complete_positions, self, field, level)
-                Wait(self, level, field, rows, None, values, then)
+                Wait(self, level, field, rows, None, values, complete_positions)
 
     # -- waits --
 
@@ -348,6 +348,7 @@ class Run:
     def kill(self, level: Level, row: int) -> None:
         """The row, and all below it, is no more: cancel what is pending for it."""
         level.outs[row] = None
+        level.dead = True
         for wait in list(level.waits):
             wait.drop(row)
         for child in level.children:

@@ -20,16 +20,17 @@ from .plan import Field, Reader, Value
 
 # A value for which this holds is its own response form.
 IS_EXACT = {
-    str: "{v}.__class__ is str",
-    bool: "{v}.__class__ is bool",
-    int: "{v}.__class__ is int and -2147483649 < {v} < 2147483648",
-    float: "{v}.__class__ is float and {v} - {v} == 0.0",  # not for inf and nan
+    str: "type({v}) is str",
+    bool: "type({v}) is bool",
+    int: "type({v}) is int and -2147483649 < {v} < 2147483648",
+    float: "type({v}) is float and {v} - {v} == 0.0",  # not for inf and nan
 }
 
 # What the text may call. Bound like all constants: the code of a text is shared by
 # plans, and CPython's caches of global names do not bear that (twice as slow).
 BUILTINS: dict[str, Value] = {
-    c.__name__: c for c in (str, bool, int, float, dict, getattr, callable, Exception)
+    c.__name__: c
+    for c in (str, bool, int, float, dict, type, getattr, callable, Exception)
 }
 
 

@@ -10,7 +10,6 @@ keeps the wrapper.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, cast
 
 from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema
@@ -20,7 +19,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from .attribute import ATTRIBUTE, OBJECTS, Attribute
-from .batch import BATCH
+from .batch import BATCH, Batch
 from .info import LazyInfo
 from .level import Level
 from .plan import Arguments, Field, Value
@@ -123,7 +122,7 @@ class StrawberryFields:
         batch = marks.get(BATCH)
         if batch is not None:
             self.convert(field, definition)
-            field.batch = partial(self.call_batch, batch, definition)
+            field.batch = self.direct_batch(batch, definition)
             return True
         if not field.share_arguments:
             return False  # input objects: strawberry makes new ones for each call
@@ -157,20 +156,30 @@ class StrawberryFields:
         else:
             field.arguments = lambda run: converted(coerced(run))
 
-    def call_batch(
-        self,
-        batch: Callable[..., Value],
-        definition: StrawberryField,
-        run: Run,
-        field: Field,
-        level: Level,
-        sources: Sequence[Value],
-        arguments: Arguments,
-    ) -> Value:
-        """Call a batched field; its Info has the path of the first row."""
-        raw = LazyInfo(run, field, level, level.alive()[0])
-        info = self.info_class(_raw_info=raw, _field=definition)
-        return batch(sources, info, **arguments)
+    def direct_batch(
+        self, batch: Callable[..., Value], definition: StrawberryField
+    ) -> Callable[..., Value]:
+        """Calls the function of a batched field with what it asks for."""
+        function = batch.function if isinstance(batch, Batch) else batch
+        if isinstance(batch, Batch) and not batch.wants_info:
+            return lambda _run, _field, _level, _row, sources, arguments: function(
+                sources, **arguments
+            )
+        info_class = self.info_class
+
+        def call(
+            run: Run,
+            field: Field,
+            level: Level,
+            row: int,
+            sources: Sequence[Value],
+            arguments: Arguments,
+        ) -> Value:
+            raw = LazyInfo(run, field, level, row)
+            info = info_class(_raw_info=raw, _field=definition)
+            return function(sources, info, **arguments)
+
+        return call
 
     def direct_call(self, definition: StrawberryField) -> Callable[..., Value]:
         """Calls the resolver function with what it asks for."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from inspect import iscoroutine
+from types import CoroutineType
 from typing import TYPE_CHECKING, TypeAlias
 
 from .leaf import dispose
@@ -21,8 +21,11 @@ from .plan import Field, Slot, Value
 if TYPE_CHECKING:
     from .run import Run
 
-# Gets the rows, their slots (None: all are the field itself) and the values.
-Then: TypeAlias = Callable[[Sequence[int], Sequence[Slot] | None, list[Value]], None]
+# Gets run, field and level, the rows, their slots (None: all are the field itself) and
+# the values.
+Then: TypeAlias = Callable[
+    ["Run", Field, Level, Sequence[int], Sequence[Slot] | None, list[Value]], None
+]
 
 
 class Wait:
@@ -79,7 +82,7 @@ class Wait:
             if value.__class__ is asyncio.Future:
                 continue
             if n not in self.dropped:
-                if iscoroutine(value):
+                if isinstance(value, CoroutineType):
                     values[n] = loop.create_task(value)
                 elif not isinstance(value, asyncio.Future):
                     values[n] = as_future(value, loop)
@@ -89,6 +92,20 @@ class Wait:
         for n, future in enumerate(values):
             if n not in self.dropped:
                 future.add_done_callback(self.ended)
+
+    async def alone(self) -> None:
+        """Await the only one here, without a task, and go on with its value."""
+        self.started = True
+        try:
+            value = await self.values[0]
+        except Exception as error:
+            failed: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            self.values[0] = failed
+            self.ended(failed)
+            return
+        self.remove()
+        self.then(self.run, self.field, self.level, self.rows, self.slots, [value])
 
     def advance(self, _future: object) -> None:
         """Look for one that is pending still; a failure can wait for the others."""
@@ -122,7 +139,9 @@ class Wait:
                 self.report_failures()
             else:
                 self.remove()
-                self.then(self.rows, self.slots, results)
+                self.then(
+                    self.run, self.field, self.level, self.rows, self.slots, results
+                )
                 return
         else:
             self.report_failures()
@@ -145,6 +164,9 @@ class Wait:
         self.remove()
         kept = [n for n in range(len(self.values)) if n not in self.dropped]
         self.then(
+            self.run,
+            self.field,
+            self.level,
             [self.rows[n] for n in kept],
             self.slots and [self.slots[n] for n in kept],
             [self.values[n].result() for n in kept],

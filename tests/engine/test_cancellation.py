@@ -67,9 +67,11 @@ def nothing_unawaited() -> Iterator[None]:
     assert [str(w.message) for w in caught if "await" in str(w.message)] == []
 
 
-async def test_cancels_the_siblings_of_an_object_that_turns_null() -> None:
+@pytest.mark.parametrize("fields", ["must slow batch", "slow batch must"])
+async def test_cancels_the_siblings_of_an_object_that_turns_null(fields: str) -> None:
     schema = Schema()
-    result = await schema.execute("{ item { must slow batch } }", {"item": {"id": 2}})
+    text = f"{{ item {{ {fields} }} }}"
+    result = await schema.execute(text, {"item": {"id": 2}})
     assert result.data == {"item": None}
     assert [e.message for e in result.errors] == ["no value"]
     assert schema.events == ["begin 2", "cancelled 2"]

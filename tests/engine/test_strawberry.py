@@ -334,3 +334,22 @@ def test_the_code_of_a_plan_holds_no_text_of_the_document() -> None:
     plan = Engine(SCHEMA._schema).prepare(parse(text))
     assert isinstance(plan, Plan)
     assert "#x" not in plan.root.source
+
+
+def test_a_cast_object_is_asked_about_although_its_class_was_met_before() -> None:
+    @strawberry.type
+    class Held:
+        @strawberry.field
+        def nodes(self, info: strawberry.Info) -> list[Node]:
+            return cast("list[Node]", info.context)
+
+    schema = strawberry.Schema(Held, types=[Post, User])
+    engine, document = Engine(schema._schema), parse("{ nodes { __typename } }")
+
+    def told(*nodes: Any) -> list[str]:
+        result: Any = engine.execute(document, context_value=list(nodes))
+        return [node["__typename"] for node in result.data["nodes"]]
+
+    post = make(1)[0]
+    assert told(post) == told(post) == ["Post"]
+    assert told(strawberry.cast(User, make(1)[0])) == ["User"]
