@@ -35,12 +35,12 @@ from .guard import (
     is_simple,
     preflight_required,
 )
-from .head import Head, head_of
+from .head import Head, answer_of, head_of
 from .in_flight import InFlight
 from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from .multipart import read_upload
-from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
+from .refusals import RefusalCode, RefusalError, method_not_allowed
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
@@ -160,8 +160,7 @@ class GraphQLEndpoint:
         trace.error_codes += codes
         body = orjson.dumps(payload)
         self._check_response(len(body), trace.request_id)
-        await send_whole(
-            send,
+        await answer_of(scope, send).send_whole(
             status_of(payload, codes, media_type, self._status_profile),
             [
                 (b"content-type", _CONTENT_TYPES[media_type]),

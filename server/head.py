@@ -12,6 +12,11 @@ from starlette.types import Message, Scope, Send
 
 RawHeaders = list[tuple[bytes, bytes]]
 Finish = Callable[[RawHeaders], None]
+# Writes status, headers and body; False if it is not the time for it.
+WriteWhole = Callable[[int, RawHeaders, bytes], bool]
+
+# Of the ASGI scope: a server's way to take an answer in one piece.
+WHOLE: Final = "mainstem.whole"
 
 _HEAD: Final = "head"
 _ANSWER: Final = "answer"
@@ -65,8 +70,9 @@ def head_of(scope: Scope) -> Head:
 class Answer:
     """What goes out: its status, its size, and who has a header to add."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, write_whole: WriteWhole | None = None) -> None:
         self._send = send
+        self._write_whole = write_whole
         self._finishes: list[Finish] = []
         self.status: int | None = None
         self.sent_bytes = 0
@@ -84,13 +90,29 @@ class Answer:
         """An ASGI `send`."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = list(message["headers"])
-            for finish in reversed(self._finishes):
-                finish(headers)
-            message = {**message, "headers": headers}
+            message = {**message, "headers": self._finished(message["headers"])}
         elif message["type"] == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
+
+    async def send_whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """One complete answer, and the last that is sent."""
+        # They know each other through the scope.
+        write_whole, self._write_whole = self._write_whole, None
+        self.status = status
+        self.sent_bytes += len(body)
+        headers = self._finished(headers)
+        if write_whole is None or not write_whole(status, headers, body):
+            await self._send(
+                {"type": "http.response.start", "status": status, "headers": headers}
+            )
+            await self._send({"type": "http.response.body", "body": body})
+
+    def _finished(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        finished = list(headers)
+        for finish in reversed(self._finishes):
+            finish(finished)
+        return finished
 
 
 def answer_of(scope: Scope, send: Send) -> Answer:
@@ -98,5 +120,6 @@ def answer_of(scope: Scope, send: Send) -> Answer:
     state = scope.setdefault("state", {})
     answer: Answer | None = state.get(_ANSWER)
     if answer is None:
-        answer = state[_ANSWER] = Answer(send)
+        extensions = scope.get("extensions") or {}
+        answer = state[_ANSWER] = Answer(send, extensions.get(WHOLE))
     return answer

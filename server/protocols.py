@@ -9,15 +9,21 @@ as `config`, and on its `cycle`, the request under way.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 
 from .alarms import Alarms
+from .head import WHOLE, RawHeaders
 
 # Names of events in the lifespan's state: streams end; nobody new should come.
 STOPPING: Final = "stopping"
@@ -132,6 +138,12 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self._reader_timer.cancel()
             self._reader_timer = None
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # A function, where ASGI's own extensions have a description of themselves.
+        extensions: dict[str, Any] = {WHOLE: partial(_write_whole, cycle)}
+        cycle.scope["extensions"] = extensions
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
@@ -208,6 +220,31 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._head_timer = self._reader_timer = None
+
+
+def _write_whole(
+    cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes
+) -> bool:
+    """A whole answer in one piece; uvicorn takes two, and a look at each header.
+
+    `headers` must tell the body's length. False, and nothing written, where it is not
+    so simple: the client is gone or does not read, or the answer has begun.
+    """
+    fields = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+    head = b"".join((STATUS_LINE[status], *fields))
+    simple = not (cycle.disconnected or cycle.flow.write_paused)
+    # A line that we did not write would be another's header.
+    if cycle.response_started or not simple or head.count(b"\n") != len(fields) + 1:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.transport.write(b"".join((head, end, body)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 class AbortingSocketProtocol(WebSocketsSansIOProtocol):
