@@ -138,14 +138,12 @@ class Run:
         """
         if len(fresh) != len(self.active):
             return None
-        here = fresh[0]
-        if len(fresh) > 1:
-            if not all(wait.field.nullable[0] for wait in fresh):
+        here, busy = fresh[0], 0
+        for wait in fresh:
+            if not wait.field.quiet:
+                here, busy = wait, busy + 1
+            if len(fresh) > 1 and (busy > 1 or not wait.field.nullable[0]):
                 return None
-            busy = [wait for wait in fresh if not wait.field.quiet]
-            if len(busy) > 1:
-                return None
-            here = busy[0] if busy else here
         return here if len(here.values) == 1 else None
 
     def proceed(self, level: Level, columns: tuple[list[Value], ...]) -> None:
