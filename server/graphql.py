@@ -40,7 +40,7 @@ from .in_flight import InFlight
 from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from .multipart import read_upload
-from .refusals import RefusalCode, RefusalError, method_not_allowed
+from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
@@ -160,16 +160,18 @@ class GraphQLEndpoint:
         trace.error_codes += codes
         body = orjson.dumps(payload)
         self._check_response(len(body), trace.request_id)
-        await answer_of(scope, send).send_whole(
-            status_of(payload, codes, media_type, self._status_profile),
-            [
-                (b"content-type", _CONTENT_TYPES[media_type]),
-                (b"content-length", b"%d" % len(body)),
-                (b"cache-control", b"no-store"),
-                (b"vary", b"Accept"),
-            ],
-            b"" if scope["method"] == "HEAD" else body,
-        )
+        status = status_of(payload, codes, media_type, self._status_profile)
+        headers = [
+            (b"content-type", _CONTENT_TYPES[media_type]),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"Accept"),
+        ]
+        out = b"" if scope["method"] == "HEAD" else body
+        if receive is None:  # an upload's `send` has a word in the answer
+            await send_whole(send, status, headers, out)
+        else:
+            await answer_of(scope, send).send_whole(status, headers, out)
 
     def _tell_calls(self, calls: int, request_id: str) -> None:
         """The limit itself is kept where calls are made (`clients/exchange.py`)."""
