@@ -14,7 +14,7 @@ from starlette.types import Receive
 
 from .alarms import Alarms
 
-# An operation that is done sooner needs no watching, which costs a task; most are.
+# Most operations are done sooner, and need no watching, which costs a task.
 PATIENCE_S: Final = 0.5
 
 

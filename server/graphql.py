@@ -37,10 +37,11 @@ from .guard import (
 )
 from .head import Head, answer_of, head_of
 from .in_flight import InFlight
+from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from .multipart import read_upload
-from .refusals import RefusalCode, RefusalError, method_not_allowed, send_whole
+from .refusals import RefusalCode, RefusalError, method_not_allowed
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
@@ -107,7 +108,7 @@ class GraphQLEndpoint:
                 silence_s=self._body_s,
             )
             await self._answer(
-                scope, file.guarding(send), request, media_type, ANY_OPERATION
+                scope, send, request, media_type, ANY_OPERATION, file=file
             )
         elif method == "POST":
             body = await read_body(receive, resources_of(scope).bodies)
@@ -148,8 +149,12 @@ class GraphQLEndpoint:
         allowed: tuple[OperationType, ...],
         *,
         receive: Receive | None = None,
+        file: ArrivingFile | None = None,
     ) -> None:
-        """Without `receive` nobody listens whether the client is still there."""
+        """Without `receive` nobody listens whether the client is still there.
+
+        Raises: RefusalError if the `file` has ended early, whatever became of it.
+        """
         trace = trace_of(scope)
         trace.operation = loggable(request.operation_name)
         with self._in_flight.one(self._person_of(scope), trace.request_id):
@@ -160,18 +165,18 @@ class GraphQLEndpoint:
         trace.error_codes += codes
         body = orjson.dumps(payload)
         self._check_response(len(body), trace.request_id)
-        status = status_of(payload, codes, media_type, self._status_profile)
-        headers = [
-            (b"content-type", _CONTENT_TYPES[media_type]),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            (b"vary", b"Accept"),
-        ]
-        out = b"" if scope["method"] == "HEAD" else body
-        if receive is None:  # an upload's `send` has a word in the answer
-            await send_whole(send, status, headers, out)
-        else:
-            await answer_of(scope, send).send_whole(status, headers, out)
+        if file is not None:
+            file.check()
+        await answer_of(scope, send).send_whole(
+            status_of(payload, codes, media_type, self._status_profile),
+            [
+                (b"content-type", _CONTENT_TYPES[media_type]),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", b"no-store"),
+                (b"vary", b"Accept"),
+            ],
+            b"" if scope["method"] == "HEAD" else body,
+        )
 
     def _tell_calls(self, calls: int, request_id: str) -> None:
         """The limit itself is kept where calls are made (`clients/exchange.py`)."""

@@ -10,6 +10,8 @@ from typing import Final
 
 from starlette.types import Message, Scope, Send
 
+from .refusals import send_whole
+
 RawHeaders = list[tuple[bytes, bytes]]
 Finish = Callable[[RawHeaders], None]
 # Writes status, headers and body; False if it is not the time for it.
@@ -103,10 +105,7 @@ class Answer:
         self.sent_bytes += len(body)
         headers = self._finished(headers)
         if write_whole is None or not write_whole(status, headers, body):
-            await self._send(
-                {"type": "http.response.start", "status": status, "headers": headers}
-            )
-            await self._send({"type": "http.response.body", "body": body})
+            await send_whole(self._send, status, headers, body)
 
     def _finished(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         finished = list(headers)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Receive
 
 from clients.errors import InvalidInputError
 from resolvers.upload_rules import IncomingFile
@@ -80,15 +80,10 @@ class ArrivingFile(IncomingFile):
         self._size = size
         self._taken = False
 
-    def guarding(self, send: Send) -> Send:
-        """A `send` that refuses instead, once the file has ended early."""
-
-        async def refuse_or_send(message: Message) -> None:
-            if self.refusal is not None:
-                raise self.refusal
-            await send(message)
-
-        return refuse_or_send
+    def check(self) -> None:
+        """Raises: RefusalError, once the file has ended early."""
+        if self.refusal is not None:
+            raise self.refusal
 
     @property
     def size(self) -> int | None:

@@ -1,10 +1,11 @@
-"""uvicorn's protocols, with what it leaves out: bounds, and a farewell.
+"""uvicorn's protocols, with what it leaves out: bounds, a farewell, a shorter way out.
 
 Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
 a client that connects and says nothing, says its headers a byte at a time, or does not
-read what it is sent; nor, with httptools, a bound on the size of headers. Relies on
-uvicorn handing the lifespan's state to each protocol as `app_state`, its own settings
-as `config`, and on its `cycle`, the request under way.
+read what it is sent; nor, with httptools, a bound on the size of headers. Whole answers
+need not go through its two messages (`_write_whole`). Relies on uvicorn handing the
+lifespan's state to each protocol as `app_state`, its own settings as `config`, and on
+its `cycle`, the request under way.
 """
 
 import asyncio
