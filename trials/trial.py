@@ -28,6 +28,8 @@ OPERATIONS: Final = READS + WRITES
 MOST_AT_ONCE: Final = 150
 SAMPLE_EVERY_S: Final = 2.0
 RECOVERED_WITHIN_S: Final = 30.0
+# Longer than a circuit that is open refuses calls.
+FOR_GOOD_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +211,22 @@ class Trial:
                 task.result()
 
     async def _recovery(self) -> float | None:
-        """How long until everybody's whole world answers again; None if it does not."""
-        started = self._now()
+        """How long until everybody's whole world answers again, for good; else None.
+
+        Each worker has circuits of its own, which may refuse a second longer: all are
+        asked at once, over many connections, until there is no failure for a while.
+        """
+        started, good_since = self._now(), None
         while self._now() - started < RECOVERED_WITHIN_S:
-            replies = [await self._probe(person) for person in self._crowd.people]
-            if all(replies):
-                return self._now() - started
+            asked_at = self._now()
+            people = self._crowd.people
+            replies = await asyncio.gather(*(self._probe(person) for person in people))
+            if not all(replies):
+                good_since = None
+            elif good_since is None:
+                good_since = self._now()
+            elif asked_at - good_since >= FOR_GOOD_S:
+                return good_since - started
             await asyncio.sleep(0.2)
         return None
 
