@@ -8,20 +8,23 @@ from clients_harness import TRANSPORT, Upstream, background
 from clients_tls import Authority
 
 from clients.http import CallScope, TransportName
+from clients.tls import tls_context
 
 
 @pytest.fixture(scope="session", autouse=True)
 def system_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
     """The one authority in the system's store, as far as these tests go.
 
-    The real store holds hundreds, and reading them costs 35 ms for every pool.
+    What this process has read of the real store is forgotten, and then this one.
     """
     folder: Path = tmp_path_factory.mktemp("store")
     authority = Authority("system", folder)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SSL_CERT_FILE", str(authority.file))
         environment.delenv("SSL_CERT_DIR", raising=False)
+        tls_context.cache_clear()
         yield authority
+    tls_context.cache_clear()
 
 
 @pytest.fixture
