@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 from collections import deque
+from collections.abc import MutableSequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote_plus
@@ -134,10 +135,21 @@ class Faults:
 
 
 class FaultyUpstream:
-    """ASGI middleware; must be the outermost, next to the server."""
+    """ASGI middleware; must be the outermost, next to the server.
 
-    def __init__(self, app: ASGIApp, *, recent: int = 10_000) -> None:
+    `together`: a list that several share, so that one can be asked to clear all.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        recent: int = 10_000,
+        together: MutableSequence[FaultyUpstream] | None = None,
+    ) -> None:
         self._app = app
+        self._together = [] if together is None else together
+        self._together.append(self)
         self.requests: deque[RecordedRequest] = deque(maxlen=recent)
         self.faults = Faults()
 
@@ -201,7 +213,7 @@ class FaultyUpstream:
             freed.cancel()
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer `/_sandbox/requests` and `/_sandbox/faults`."""
+        """Answer `/_sandbox/requests`, `/_sandbox/faults`, and `all/` before them."""
         body = await _body(receive)
         match scope["method"], scope["path"].removeprefix(CONTROL_PREFIX):
             case "GET", "requests":
@@ -215,6 +227,14 @@ class FaultyUpstream:
                 await self._add_fault(body, send)
             case "DELETE", "faults":
                 self.faults.clear()
+                await _json(send, 200, {"faults": 0})
+            case "DELETE", "all/requests":
+                for each in self._together:
+                    each.requests.clear()
+                await _json(send, 200, {"requests": 0})
+            case "DELETE", "all/faults":
+                for each in self._together:
+                    each.faults.clear()
                 await _json(send, 200, {"faults": 0})
             case _:
                 await _json(send, 404, {"error": "no such control route"})

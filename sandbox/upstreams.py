@@ -67,6 +67,7 @@ class Upstreams:
             jwt_secret=jwt_secret,
         )
         self._stack = AsyncExitStack()
+        self._served: list[FaultyUpstream] = []
         self.flux_url = ""
         self.conduit_url = ""
         self.files_url = ""
@@ -131,7 +132,7 @@ class Upstreams:
             listener.close()
             raise LaunchError(f"port {port} is taken ({error.strerror})") from error
         config = uvicorn.Config(
-            FaultyUpstream(app),
+            FaultyUpstream(app, together=self._served),
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -70,8 +70,7 @@ class Sandbox:
 
     def forget(self) -> None:
         """Start counting anew."""
-        for url in (self.flux, self.conduit):
-            self.http.delete(f"{url}/_sandbox/requests").raise_for_status()
+        self.http.delete(f"{self.flux}/_sandbox/all/requests").raise_for_status()
 
     def fail(self, upstream: str, path: str, **fault: Any) -> None:
         """Make one upstream fail; fields as in sandbox/faults.py."""
@@ -82,8 +81,7 @@ class Sandbox:
 
     def heal(self) -> None:
         """Take all faults away."""
-        for url in self._urls.values():
-            self.http.delete(f"{url}/_sandbox/faults").raise_for_status()
+        self.http.delete(f"{self.flux}/_sandbox/all/faults").raise_for_status()
 
     @property
     def _urls(self) -> dict[str, str]:

@@ -3,18 +3,37 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
 
 class _Server(uvicorn.Server):
-    """Signals are the test run's."""
+    """Driven by hand: uvicorn's own loop sees only every 100 ms that it is to end."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async def begin(self, listener: socket.socket) -> None:
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.on_tick(0)  # the headers of all answers
+        await self.startup(sockets=[listener])
+
+    async def end(self) -> None:
+        """As `shutdown`, with a look every 2 ms at what is still under way."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        state = self.server_state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while state.connections or state.tasks:  # noqa: ASYNC110 no event
+                    await asyncio.sleep(0.002)
+        for task in state.tasks:
+            task.cancel()
+        for server in self.servers:
+            await server.wait_closed()
 
 
 @contextlib.asynccontextmanager
@@ -22,7 +41,6 @@ async def served(
     app: ASGIApp, config: uvicorn.Config | None = None
 ) -> AsyncIterator[str]:
     """Serve on a free port; gives the address."""
-    listener = socket.create_server(("127.0.0.1", 0))
     config = config or uvicorn.Config(
         app,
         lifespan="off",
@@ -32,11 +50,9 @@ async def served(
         timeout_keep_alive=20,
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await server.begin(listener)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await server.end()

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from provision_harness import Stand, Swappable, served
+from provision_harness import Stand, Swappable
+from serving import served
 
 from sandbox.conduit import (
     ConduitSettings,

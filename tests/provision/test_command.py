@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from provision_harness import INIT, Stand, served
+from provision_harness import INIT, Stand
+from serving import served
 
 from harness import ROOT, Sandbox
 from sandbox.conduit import create_conduit_app

@@ -1,17 +1,16 @@
 """`sandbox.faults` over real sockets: what is recorded, and each way to fail."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 import uvicorn
+from serving import served
 from starlette.types import Receive, Scope, Send
 
-from sandbox.faults import FaultyUpstream
+from sandbox.faults import Fault, FaultyUpstream
 
 
 class Counter:
@@ -37,22 +36,6 @@ class Counter:
         await send({"type": "http.response.body", "body": answer})
 
 
-@asynccontextmanager
-async def served(app: FaultyUpstream, http: str) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=http, lifespan="off", log_level="error")
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110 (uvicorn offers no event for it)
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        app.faults.clear()
-        server.should_exit = True
-        await running
-
-
 @pytest.fixture(params=["httptools", "h11"])
 def http(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -65,11 +48,14 @@ def work() -> Counter:
 
 @pytest.fixture
 async def upstream(work: Counter, http: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = FaultyUpstream(work, recent=3)
+    config = uvicorn.Config(app, http=http, lifespan="off", log_config=None)
     async with (
-        served(FaultyUpstream(work, recent=3), http) as base_url,
+        served(app, config) as base_url,
         httpx.AsyncClient(base_url=base_url, timeout=5) as client,
     ):
         yield client
+        app.faults.clear()
 
 
 async def fail(client: httpx.AsyncClient, **fault: object) -> None:
@@ -191,6 +177,23 @@ async def test_clearing_the_faults_lets_go_of_what_hangs(
     with pytest.raises(httpx.ReadError):
         await hanging
     assert (await upstream.get("/work")).status_code == 200
+
+
+async def test_one_of_several_that_stand_together_clears_all(work: Counter) -> None:
+    together: list[FaultyUpstream] = []
+    apps = [FaultyUpstream(work, together=together) for _ in range(2)]
+    async with (
+        served(apps[0]) as asked,
+        served(apps[1]) as other,
+        httpx.AsyncClient() as client,
+    ):
+        apps[1].faults.add(Fault("/", status=503))
+        first = await client.get(f"{other}/work")
+        await client.delete(f"{asked}/_sandbox/all/requests")
+        assert not apps[1].requests
+        await client.delete(f"{asked}/_sandbox/all/faults")
+        second = await client.get(f"{other}/work")
+    assert (first.status_code, second.status_code) == (503, 200)
 
 
 async def test_truncate_cuts_the_body_short(upstream: httpx.AsyncClient) -> None:

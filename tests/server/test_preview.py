@@ -5,14 +5,13 @@ come over real sockets from a small storage server, through the real client pool
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 import pytest
-import uvicorn
+from serving import served
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -134,25 +133,6 @@ class Storage:
         while (await receive())["type"] != "http.disconnect":
             continue
         self.left.set()
-
-
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """The app on a real socket."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        async with asyncio.timeout(5):
-            while not server.started:  # noqa: ASYNC110 uvicorn has no event for it
-                await asyncio.sleep(0.01)
-        port = listening.getsockname()[1]
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            server.force_exit = True
-            await task
 
 
 @pytest.fixture

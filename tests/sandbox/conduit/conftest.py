@@ -1,15 +1,10 @@
 """A Conduit stand-in over conduit-init.json, in process and over real sockets."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from sandbox.conduit import (
     ConduitSettings,
@@ -19,8 +14,6 @@ from sandbox.conduit import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-
-Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
@@ -46,24 +39,3 @@ async def signed_in(conduit: httpx.AsyncClient, state: ConduitState) -> str:
     conduit.headers["Authorization"] = f"Bearer {token}"
     conduit.headers["Cache-Control"] = "no-cache"
     return str(user["_id"])
-
-
-@pytest.fixture
-def serve() -> Serve:
-    """Serves an application on a free port; gives its address."""
-
-    @asynccontextmanager
-    async def served(app: ASGIApp) -> AsyncIterator[str]:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_level="error")
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110 (uvicorn offers no event for it)
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-
-    return served

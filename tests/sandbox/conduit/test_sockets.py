@@ -1,25 +1,20 @@
 """The two applications behind uvicorn: what only a real connection shows."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 import httpx
-from starlette.types import ASGIApp
+from serving import served
 
 from sandbox.conduit import ConduitState, create_conduit_app, create_file_server
 from sandbox.faults import FaultyUpstream
-
-Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 PICTURE = bytes(range(256)) * 1024
 
 
 async def test_a_signed_url_streams_the_whole_file_without_a_length(
-    serve: Serve, state: ConduitState
+    state: ConduitState,
 ) -> None:
     async with (
-        serve(create_conduit_app(state)) as conduit_url,
-        serve(FaultyUpstream(create_file_server(state))) as file_url,
+        served(create_conduit_app(state)) as conduit_url,
+        served(FaultyUpstream(create_file_server(state))) as file_url,
         httpx.AsyncClient() as client,
     ):
         state.settings.file_server_url = file_url
@@ -35,10 +30,10 @@ async def test_a_signed_url_streams_the_whole_file_without_a_length(
 
 
 async def test_bytes_that_are_put_to_an_upload_url_come_back(
-    serve: Serve, state: ConduitState, conduit: httpx.AsyncClient, signed_in: str
+    state: ConduitState, conduit: httpx.AsyncClient, signed_in: str
 ) -> None:
     async with (
-        serve(create_file_server(state)) as file_url,
+        served(create_file_server(state)) as file_url,
         httpx.AsyncClient() as client,
     ):
         state.settings.file_server_url = file_url
@@ -53,10 +48,10 @@ async def test_bytes_that_are_put_to_an_upload_url_come_back(
 
 
 async def test_a_head_of_more_than_16_kb_closes_the_connection(
-    serve: Serve, state: ConduitState
+    state: ConduitState,
 ) -> None:
     async with (
-        serve(create_conduit_app(state)) as url,
+        served(create_conduit_app(state)) as url,
         httpx.AsyncClient() as client,
     ):
         answer = await client.get(f"{url}/ready", params={"x": "y" * 17_000})
@@ -65,10 +60,10 @@ async def test_a_head_of_more_than_16_kb_closes_the_connection(
 
 
 async def test_the_etag_of_an_answer_is_good_for_a_304(
-    serve: Serve, state: ConduitState
+    state: ConduitState,
 ) -> None:
     async with (
-        serve(create_conduit_app(state)) as url,
+        served(create_conduit_app(state)) as url,
         httpx.AsyncClient() as client,
     ):
         first = await client.get(f"{url}/ready")
