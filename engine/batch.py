@@ -52,9 +52,16 @@ class Gathered:
 class Batch:
     """A function over all parents, and the way to call it for one of them."""
 
-    def __init__(self, function: Callable[..., Any], *, wants_info: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        wants_info: bool,
+        held: str | None = None,
+    ) -> None:
         self.function = function
         self.wants_info = wants_info
+        self.held = held
         # Emptied in each turn of the loop, so the ids in its keys cannot be stale.
         self.gathered: dict[tuple[int, int, int], list[Gathered]] = {}
 
@@ -105,6 +112,11 @@ class Batch:
                     future.set_result(value)
 
 
+def held_by(batch: Any) -> str | None:
+    """The attribute of a parent that may hold its value."""
+    return batch.held if isinstance(batch, Batch) else None
+
+
 def wrong_length(values: int, parents: int) -> ValueError:
     """A batch must answer each of its parents."""
     return ValueError(f"A batch answered {values} values for {parents} objects.")
@@ -114,6 +126,7 @@ def batched(
     function: Callable[..., Any] | None = None,
     *,
     graphql_type: Any = None,
+    held: str | None = None,
     **options: Any,
 ) -> Any:
     """Make a strawberry field of a function over all parents of a level.
@@ -127,18 +140,21 @@ def batched(
 
     The first parameter is the list of parents; one named `info` gets strawberry's
     Info; the others are the arguments of the field. The field has the type of the
-    items of the return annotation, or `graphql_type`. The options are those of
+    items of the return annotation, or `graphql_type`. `held` names an attribute of a
+    parent: where that is None or an object of the field's type, and not a reference to
+    one, the function would answer the same and need not be called. It is for fields
+    without arguments. The options are those of
     `strawberry.field`. With extensions or permission classes the field is called per
     object, through the same batches.
     """
     if function is None:
-        return lambda f: batched(f, graphql_type=graphql_type, **options)
+        return lambda f: batched(f, graphql_type=graphql_type, held=held, **options)
     if isinstance(function, staticmethod):
         function = function.__func__
     signature = inspect.signature(function)
     _, *parameters = signature.parameters.values()
     wants_info = any(p.name == "info" for p in parameters)
-    batch = Batch(function, wants_info=wants_info)
+    batch = Batch(function, wants_info=wants_info, held=held)
 
     async def resolve(root: Any, info: Any, **arguments: Any) -> Any:
         return await batch.one(root, info, arguments)

@@ -41,7 +41,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from .batch import BATCH
+from .batch import BATCH, held_by
 from .collect import Collector, NotCompiledError
 from .kept import EXACT_VALUES, MISSING, Kept
 from .level import Level
@@ -117,6 +117,7 @@ class Compiler:
         source = write_reader(entries)
         return Selection(
             type_,
+            tuple(entries),
             make_reader(source, entries),
             tuple(
                 f for f in fields if f.attribute is not None and not is_read_whole(f)
@@ -179,7 +180,7 @@ class Compiler:
             return
         batch = (field.definition.extensions or {}).get(BATCH)
         if batch is not None:
-            field.batch = partial(call_batch, batch)
+            field.batch, field.held = partial(call_batch, batch), held_by(batch)
         elif resolve is None and not serial:
             field.attribute = field.nodes[0].name.value
             field.calls_value = True

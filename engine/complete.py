@@ -21,6 +21,7 @@ from .leaf import coerce_leaf, dispose
 from .level import Level
 from .plan import Field, Slot, Value
 from .wait import Wait
+from .whole import make_whole
 
 if TYPE_CHECKING:
     from .run import Run
@@ -59,6 +60,8 @@ def complete(
             complete_leaves(run, field, level, values, rows)
             return
     elif len(rows) == len(values):
+        if field.stored and complete_whole(field, level, values):
+            return
         if field.depth == 0 and complete_objects(run, field, level, values):
             return
         if field.depth == 1 and complete_lists(run, field, level, values):
@@ -105,6 +108,20 @@ def regular(run: Run, classes: set[type]) -> bool:
         ):
             return False
         run.plan.ordinary.add(class_)
+    return True
+
+
+def complete_whole(field: Field, level: Level, values: Sequence[Value]) -> bool:
+    """A column with everything below it; False if there is anything unusual in it."""
+    if field.whole is None:
+        field.whole = make_whole(field)
+    try:
+        made = field.whole(values)
+    except Exception:  # to be met again, where it is reported
+        return False
+    key = field.key
+    for out, value in zip(level.outs, made, strict=True):
+        out[key] = value  # type: ignore[index]  # alive
     return True
 
 

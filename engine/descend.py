@@ -19,6 +19,7 @@ from .level import Level
 from .plan import Field, Selection, Slot, Value
 from .types import check_type, ensure_object_type, invalid_type, resolve_type
 from .wait import Wait
+from .whole import remember
 
 if TYPE_CHECKING:
     from .run import Run
@@ -79,7 +80,7 @@ def descend(
     type_ = field.object_type
     if type_ is not None and type_.is_type_of is None:
         selection = selection_of(field, type_)
-        field.by_class.update(dict.fromkeys(classes or (), selection))
+        remember(field, classes or (), selection)
         enter(run, field, level, selection, *rows)
         return
     types = sure_types(field, rows.sources, classes or set(map(type, rows.sources)))
@@ -87,7 +88,7 @@ def descend(
         ((class_, type_),) = types.items()
         selection = selection_of(field, type_)
         if classes and not is_castable(class_):
-            field.by_class[class_] = selection
+            remember(field, [class_], selection)
         enter(run, field, level, selection, *rows)
         return
     rows = make_lists(field, level, rows)

@@ -87,6 +87,12 @@ class Field:
     by_class: dict[type, Selection] = field(default_factory=dict)
     """Composite types: what is selected of objects of a class, for the classes of which
     an instance is an object, and always of one type."""
+    held: str | None = None
+    """Batched: the attribute with the value itself, where that came with the object."""
+    stored: set[type] = field(default_factory=set)
+    """Of `by_class` those whose objects `whole` may read; see `whole.py`."""
+    whole: Whole | None = None
+    """Makes the responses of usual values with everything below them; made late."""
     quiet: bool = False
     """No resolver is called below it: when its values are there nothing is begun."""
 
@@ -101,6 +107,8 @@ class Field:
 Reader: TypeAlias = Callable[
     ["Run", "Level", "Sequence[Value]"], "tuple[list[Value], ...]"
 ]
+# Generated: the responses of values, all below included. Raises for what is unusual.
+Whole: TypeAlias = Callable[[Sequence[Value]], list[Value]]
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +116,8 @@ class Selection:
     """The merged fields of one object type at one place of the document."""
 
     type_: GraphQLObjectType
+    entries: tuple[Field | tuple[str, str], ...]
+    """Its fields, and what is constant, in their order."""
     read: Reader
     columns: tuple[Field, ...]
     """Attributes that are lists or objects: `read` gives their values in this order."""

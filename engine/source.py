@@ -1,16 +1,16 @@
 """Writes the Python function that reads the plain fields of a whole level.
 
-What the generated text contains: attribute names (checked to be identifiers), response
-keys and type names as string literals (GraphQL names, checked as well), numbers that we
-counted. Everything else is a constant of its namespace. No text of a document can
-become code.
+`whole.py` writes functions of another kind by the same means. What the generated text
+contains: attribute names (checked to be identifiers), response keys and type names as
+string literals (GraphQL names, checked as well), numbers that we counted. Everything
+else is a constant of its namespace. No text of a document can become code.
 """
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from types import CodeType
 from typing import cast
@@ -64,10 +64,15 @@ def write_reader(entries: Sequence[Field | tuple[str, str]]) -> str:
         reads += ["            continue"]
     tail = f"    return ({''.join(f'c{n}, ' for n in columns)})"
     lines = [*head, "    for s in sources:", *reads, *body, tail]
+    return bound("read", lines, constants(entries))
+
+
+def bound(function: str, lines: Sequence[str], known: Mapping[str, Value]) -> str:
+    """The text of what gives the function of these lines, its constants bound."""
     used = set(re.findall(r"\w+", "\n".join(lines)))
-    names = [name for name in constants(entries) if name in used]
-    bound = [f"def bind({', '.join(names)}):", *("    " + line for line in lines)]
-    return "\n".join([*bound, "    return read", ""])
+    names = [name for name in known if name in used]
+    bind = [f"def bind({', '.join(names)}):", *("    " + line for line in lines)]
+    return "\n".join([*bind, f"    return {function}", ""])
 
 
 def constants(entries: Sequence[Field | tuple[str, str]]) -> dict[str, Value]:
@@ -128,10 +133,14 @@ def compiled(source: str) -> CodeType:
 
 
 def make_reader(source: str, entries: Sequence[Field | tuple[str, str]]) -> Reader:
+    """The function that reads a selection."""
+    return cast(Reader, made(source, constants(entries)))
+
+
+def made(source: str, known: Mapping[str, Value]) -> Value:
     """The function of a text, its constants bound."""
     namespace: dict[str, Value] = {}
     exec(compiled(source), namespace)  # noqa: S102 (see the top: no text of documents)
-    bind = cast(Callable[..., Reader], namespace["bind"])
-    known = constants(entries)
+    bind = namespace["bind"]
     code = bind.__code__
     return bind(*(known[name] for name in code.co_varnames[: code.co_argcount]))

@@ -19,7 +19,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from .attribute import ATTRIBUTE, OBJECTS, Attribute
-from .batch import BATCH, Batch
+from .batch import BATCH, Batch, held_by
 from .info import LazyInfo
 from .level import Level
 from .plan import Arguments, Field, Value
@@ -123,6 +123,7 @@ class StrawberryFields:
         if batch is not None:
             self.convert(field, definition)
             field.batch = self.direct_batch(batch, definition)
+            field.held = held_by(batch)
             return True
         if not field.share_arguments:
             return False  # input objects: strawberry makes new ones for each call

@@ -29,16 +29,19 @@ def field(description: str, *directives: object) -> Callable[[F], F]:
     )
 
 
-def relation(description: str, *directives: object) -> Callable[[F], F]:
+def relation(
+    description: str, *directives: object, held: str | None = None
+) -> Callable[[F], F]:
     """A field that is answered for all objects of a level at once.
 
     The decorated static method takes the list of them, and `info` if it wants; it gives
     a list of values, in their order, or an awaitable of one. An exception among the
-    values is the error of its object's field.
+    values is the error of its object's field. `held`: the attribute that may hold the
+    value itself; where it does the method is not called.
     """
     return cast(
         "Callable[[F], F]",
-        batched(description=description, directives=directives),
+        batched(description=description, directives=directives, held=held),
     )
 
 

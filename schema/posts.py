@@ -53,7 +53,7 @@ class Post(Node):
     created_at: DateTime = column("created_at", "When it was written.")
     updated_at: DateTime = column("updated_at", "When it was last changed.")
 
-    @relation("Who wrote it; null when that person is gone.")
+    @relation("Who wrote it; null when that person is gone.", held="author_ref")
     @staticmethod
     def author(
         posts: list[ConduitPost], info: Info
@@ -62,7 +62,7 @@ class Post(Node):
         found = users.get_authors(info.context, posts)
         return cast("Answers[User | None]", found)
 
-    @relation("Its picture; null when unset or gone.")
+    @relation("Its picture; null when unset or gone.", held="cover_ref")
     @staticmethod
     def cover_file(posts: list[ConduitPost], info: Info) -> Answers[File | None]:
         """No call: they are sent along with the posts."""

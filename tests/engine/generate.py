@@ -41,6 +41,7 @@ from graphql import (
 )
 
 from engine import BATCH
+from engine.batch import Batch
 
 COLOURS = GraphQLEnumType("Colour", {"RED": 0, "GREEN": "green", "BLUE": (1, 2)})
 LEAVES = [GraphQLString, GraphQLID, GraphQLInt, GraphQLFloat, GraphQLBoolean, COLOURS]
@@ -86,8 +87,10 @@ class Data:
         self.possible: dict[str, list[str]] = {}
         self.as_dict: set[str] = set()
         self.leaf_attributes: dict[str, dict[str, Any]] = {}
+        self.held: dict[str, dict[str, Any]] = {}
         self.rng = rng
         self.calm = False
+        self.depth = 0  # of objects that are made to be held by others
 
     def value(self, type_: Any, *seed: object) -> Any:
         rng = seeded(*seed)
@@ -147,6 +150,16 @@ class Data:
         return row
 
 
+class Slow:
+    """An awaitable that may be awaited more than once, as an attribute may be read."""
+
+    def __init__(self, value: Any, turns: int) -> None:
+        self.value, self.turns = value, turns
+
+    def __await__(self) -> Any:
+        return later(self.value, self.turns).__await__()
+
+
 async def later(value: Any, turns: int) -> Any:
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -171,6 +184,8 @@ class SchemaMaker:
         self.data = Data(self.rng, trouble)
         self.types: dict[str, Any] = {}
         self.count = 0
+        # Records, as most schemas over other services have them.
+        self.plain = self.rng.random() < 0.3
 
     def make(self) -> GraphQLSchema:
         rng, data = self.rng, self.data
@@ -238,6 +253,9 @@ class SchemaMaker:
         return check
 
     def leaf_type(self) -> Any:
+        if self.plain:
+            leaf = self.rng.choice(LEAVES[:-1])
+            return GraphQLNonNull(leaf) if self.rng.random() < 0.4 else leaf
         return self.wrap(self.rng.choice([*LEAVES, EVEN]))
 
     def wrap(self, type_: Any) -> Any:
@@ -284,7 +302,7 @@ class SchemaMaker:
         rng, data = self.rng, self.data
         kind = rng.random()
         root = parent in ("Query", "Mutation")
-        if kind < 0.4 and not root:
+        if kind < (0.7 if self.plain else 0.4) and not root:
             data.leaf_attributes.setdefault(parent, {})[name] = type_
             return GraphQLField(type_)
         args: dict[str, GraphQLArgument] = {}
@@ -294,13 +312,23 @@ class SchemaMaker:
             args["p"] = GraphQLArgument(GraphQLList(POINT))
             if rng.random() < 0.5 and name.startswith("f"):
                 args["r"] = GraphQLArgument(GraphQLNonNull(GraphQLString))
+        composite = is_composite_type(get_named_type(type_))
+        held = kind >= 0.8 and composite and not args and not root
+        if held:
+            data.held.setdefault(parent, {})[name] = type_
         answer = self.answer(name, type_)
         if kind < 0.6:
             return GraphQLField(type_, args, resolve=answer)
         if kind < 0.8:
             slow = slowly(answer)
             return GraphQLField(type_, args, resolve=slow)
-        return batched_field(type_, args, answer, is_slow=rng.random() < 0.7)
+        return batched_field(
+            type_,
+            args,
+            answer,
+            is_slow=rng.random() < 0.7,
+            held=held_name(name) if held else None,
+        )
 
     def answer(self, name: str, type_: Any) -> Callable[..., Any]:
         data = self.data
@@ -308,6 +336,9 @@ class SchemaMaker:
         def resolve(source: Any, info: Any, **arguments: Any) -> Any:
             if isinstance(log := info.context, list):
                 log.append(info.path.as_list())
+            held = getattr(source, held_name(name), REFERENCE)
+            if held is not REFERENCE:
+                return held
             seed = (seed_of(source), name, sorted(arguments.items()))
             rng = seeded(*seed, "raise")
             if rng.random() < data.trouble / 2:
@@ -324,6 +355,10 @@ class SchemaMaker:
         )
         if leaves and self.rng.random() < 0.3:
             data.as_dict.add(name)
+            return
+
+        if self.plain or self.rng.random() < 0.3:
+            data.classes[name] = self.storing_class(name, attributes)
             return
 
         def make_property(field: str, type_: Any) -> property:
@@ -344,6 +379,42 @@ class SchemaMaker:
         members = {f: make_property(f, t) for f, t in attributes.items()}
         data.classes[name] = type(name, (), {"__init__": init, **members})
 
+    def storing_class(self, name: str, attributes: dict[str, Any]) -> type:
+        """A class whose objects hold their values, and the objects among them."""
+        data = self.data
+
+        def value(type_: Any, seed: int, field: str) -> Any:
+            if data.depth > 3 and is_composite_type(get_named_type(type_)):
+                return None
+            rng = seeded(seed, field, "stored")
+            found = data.value(type_, seed, field)
+            if rng.random() < data.trouble / 2:
+                return Slow(found, rng.randint(0, 2))
+            return (lambda _info: found) if rng.random() < data.trouble / 4 else found
+
+        def init(self: Any, seed: int) -> None:
+            self.seed = seed
+            calm, data.calm = data.calm, True
+            data.depth += 1
+            for field, type_ in attributes.items():
+                setattr(self, field, value(type_, seed, field))
+            for field, type_ in data.held.get(name, {}).items():
+                held = seeded(seed, field, "held").random() > data.trouble
+                found = data.value(type_, seed, field) if held and data.depth < 4 else 0
+                setattr(self, held_name(field), found if found != 0 else REFERENCE)
+            data.depth -= 1
+            data.calm = calm
+
+        return type(name, (), {"__init__": init})
+
+
+REFERENCE = "somewhere else"
+
+
+def held_name(field: str) -> str:
+    """The attribute that may hold the value of a batched field."""
+    return f"{field}_held"
+
 
 def slowly(answer: Callable[..., Any]) -> Callable[..., Any]:
     async def resolve(source: Any, info: Any, **arguments: Any) -> Any:
@@ -356,7 +427,12 @@ def slowly(answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def batched_field(
-    type_: Any, args: Any, answer: Callable[..., Any], *, is_slow: bool
+    type_: Any,
+    args: Any,
+    answer: Callable[..., Any],
+    *,
+    is_slow: bool,
+    held: str | None,
 ) -> GraphQLField:
     def each(parents: list[Any], info: Any, **arguments: Any) -> list[Any]:
         values: list[Any] = []
@@ -371,7 +447,9 @@ def batched_field(
         await asyncio.sleep(0)
         return each(parents, info, **arguments)
 
-    batch = slow if is_slow else each
+    batch: Any = slow if is_slow else each
+    if held:
+        batch = Batch(batch, wants_info=True, held=held)
     resolve = slowly(answer) if is_slow else answer
     return GraphQLField(type_, args, resolve=resolve, extensions={BATCH: batch})
 

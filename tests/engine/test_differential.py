@@ -34,6 +34,8 @@ from graphql import (
 from graphql.pyutils import is_awaitable
 
 from engine import Engine
+from engine.engine import Operation
+from engine.plan import Field
 from tests.engine.generate import DocumentMaker, SchemaMaker
 
 CASES = int(os.environ.get("ENGINE_CASES", "1000"))
@@ -167,7 +169,7 @@ async def check_all(count: int, seed: int) -> int:
         lambda _loop, context: problems.append(context)
     )
     rng = Random(seed)  # noqa: S311 (no secret)
-    compiled = 0
+    compiled = whole = 0
     for case in cases(count, seed):
         try:
             await check(case)
@@ -180,8 +182,27 @@ async def check_all(count: int, seed: int) -> int:
             print(print_schema(case.schema), case.text, case.variables, case.seed)
             raise
         compiled += case.engine.counts.compiled
+        whole += wholly_made(case.engine)
         assert case.engine.counts.fallbacks == {}
+    assert whole > count // 100  # or the generated data is not what `whole.py` is for
     return compiled
+
+
+def wholly_made(engine: Engine) -> int:
+    """How many fields of its plans have been made with everything below them."""
+    selections = [
+        plan.root
+        for _, operation in engine.known.values()
+        if isinstance(operation, Operation)
+        for plan in operation.variants.values()
+    ]
+    found = 0
+    while selections:
+        for entry in selections.pop().entries:
+            if isinstance(entry, Field):
+                found += entry.whole is not None
+                selections += entry.selections.values()
+    return found
 
 
 # graphql-core, too, leaves coroutines in values that it drops; what ours must not

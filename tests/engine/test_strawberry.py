@@ -224,14 +224,16 @@ async def test_answers_as_strawberry_does(text: str) -> None:
     assert validate(SCHEMA._schema, parse(text)) == []
     engine = Engine(SCHEMA._schema)
     expected = await reference(text, [])
-    actual = await finish(
-        engine.execute(parse(text), context_value=[], variable_values=variables(text))
-    )
-    assert actual.data == expected.data
-    assert sorted(map(str, actual.errors or [])) == sorted(
-        map(str, expected.errors or [])
-    )
-    assert engine.counts.compiled == 1
+    document = parse(text)
+    for _ in range(3):  # what a plan has learnt of the first changes no answer
+        actual = await finish(
+            engine.execute(document, context_value=[], variable_values=variables(text))
+        )
+        assert actual.data == expected.data
+        assert sorted(map(str, actual.errors or [])) == sorted(
+            map(str, expected.errors or [])
+        )
+    assert engine.counts.compiled == 3
 
 
 # One document and one engine: what they kept of one case could spoil the next.

@@ -1,0 +1,201 @@
+"""What is made in one go is what the general way, and strawberry, would have made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+import pytest
+import strawberry
+from graphql import ExecutionResult, execute, parse
+from graphql.pyutils import is_awaitable
+
+from engine import Answers, Engine, Plan, attribute, batched, objects_of
+from engine.plan import Field
+
+
+@dataclass(slots=True)
+class Person:
+    key: str
+    name: str | None = "n"
+
+
+@dataclass(slots=True)
+class Book:
+    key: Any
+    title: Any = "t"
+    pages: Any = 1
+    author_ref: Any = None
+    others: Any = field(default_factory=list)
+
+
+@dataclass
+class Double:
+    """No person, although it looks like one."""
+
+    key: str
+    name: str
+
+
+class Computed:
+    """A shelf of which nobody knows what reading it twice does."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    @property
+    def books(self) -> list[Any]:
+        self.reads += 1
+        return [Book(None)]
+
+
+@strawberry.type
+@objects_of(Person)
+class User:
+    id: strawberry.ID = attribute("key", convert=lambda key: f"user:{key}")
+    name: str | None = attribute("name")
+
+
+@strawberry.type
+@objects_of(Book)
+class Post:
+    id: strawberry.ID = attribute("key")
+    title: str = attribute("title")
+    pages: int | None = attribute("pages")
+    others: list[Post | None] | None = attribute("others")
+
+    @batched(held="author_ref")
+    @staticmethod
+    def author(
+        posts: list[Book], info: strawberry.Info
+    ) -> Answers[Annotated[User, strawberry.lazy("tests.engine.test_whole")] | None]:
+        info.context.called += 1
+        return [
+            Person(ref) if isinstance(ref, str) else ref
+            for ref in (post.author_ref for post in posts)
+        ]
+
+
+@strawberry.type
+class Shelf:
+    books: list[Post]
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def shelf(self, info: strawberry.Info) -> Shelf | None:
+        books = info.context.books
+        if isinstance(books[0], Computed):
+            return cast("Shelf", books[0])
+        return Shelf(books=cast("list[Post]", books))
+
+
+SCHEMA = strawberry.Schema(Query)
+DOCUMENT = parse(
+    """{ shelf { books { __typename id title pages author { id name }
+         others { title author { n: name } } } } }"""
+)
+
+
+@dataclass
+class Context:
+    books: Any
+    called: int = 0
+
+
+async def finish(answer: Any) -> ExecutionResult:
+    return await answer if is_awaitable(answer) else answer
+
+
+async def told(engine: Engine, *books: Any) -> tuple[Any, list[str], int]:
+    context = Context(list(books))
+    result = await finish(engine.execute(DOCUMENT, context_value=context))
+    return result.data, sorted(map(str, result.errors or [])), context.called
+
+
+async def told_by_strawberry(*books: Any) -> tuple[Any, list[str]]:
+    answer = execute(
+        SCHEMA._schema,
+        DOCUMENT,
+        context_value=Context(list(books)),
+        executor_class=SCHEMA.execution_context_class,
+    )
+    result = await finish(answer)
+    return result.data, sorted(map(str, result.errors or []))
+
+
+def usual() -> Book:
+    other = Book("2", author_ref=Person("q"))
+    return Book("1", author_ref=Person("p"), others=[other])
+
+
+def shelf_of(engine: Engine) -> Field:
+    plan = engine.prepare(DOCUMENT)
+    assert isinstance(plan, Plan)
+    return plan.root.resolved[0]
+
+
+async def test_what_came_along_is_asked_for_once_and_then_made_with_all_else() -> None:
+    engine = Engine(SCHEMA._schema)
+    expected = await told_by_strawberry(usual())
+    first, second = await told(engine, usual()), await told(engine, usual())
+    assert (first[:2], second[:2]) == (expected, expected)
+    assert (first[2] > 0, second[2]) == (True, 0)
+    assert list(first[0]["shelf"]["books"][0]) == list(second[0]["shelf"]["books"][0])
+    assert shelf_of(engine).whole is not None
+    nulls = Book("1", pages=None, others=[None, Book("2")])
+    assert (await told(engine, nulls))[2] == 0
+
+
+async def late() -> str:
+    return "late"
+
+
+class Awaited:
+    def __await__(self) -> Any:
+        return late().__await__()
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        Book("1", author_ref="a reference"),
+        Book("1", author_ref=Person("p", None)),
+        Book("1", author_ref=ValueError("no author")),
+        Book("1", author_ref=Book("no person")),
+        Book("1", author_ref=Double("no", "person")),
+        Book(5),
+        Book("1", title=None),
+        Book("1", title=5),
+        Book("1", title=ValueError("no title")),
+        Book("1", title=Awaited()),
+        Book("1", pages=2**31),
+        Book("1", pages=True),
+        Book("1", pages=None),
+        Book("1", others=None),
+        Book("1", others=7),
+        Book("1", others=(Book("2"),)),
+        Book("1", others=[Book("2", title=None), Book("3")]),
+        Book("1", others=[Book("2", author_ref="a reference"), None]),
+        None,
+        ValueError("no book"),
+        Person("no book"),
+    ],
+    ids=repr,
+)
+async def test_the_unusual_is_answered_as_strawberry_does(book: Any) -> None:
+    engine = Engine(SCHEMA._schema)
+    for _ in range(2):
+        await told(engine, usual())
+    expected = await told_by_strawberry(usual(), book, usual())
+    for _ in range(2):
+        assert (await told(engine, usual(), book, usual()))[:2] == expected
+
+
+async def test_attributes_that_are_computed_are_read_once() -> None:
+    engine, shelf = Engine(SCHEMA._schema), Computed()
+    await told(engine, usual())
+    for _ in range(3):
+        await told(engine, shelf)
+    assert shelf.reads == 3
