@@ -254,8 +254,12 @@ class UpstreamHTTP:
         ends_at = self._end(call.scope)
         reader = call.scope.begin_read(self._loop()) if call.repeatable else None
         try:
-            response = await self._repeating(call, self._exchange, ends_at)
-            if not _is_momentary(call, response):
+            # As `_repeating` does it, which would cost every call a coroutine more.
+            try:
+                response = await self._exchange(call, ends_at)
+            except TransportError as error:
+                response = await self._again(call, self._exchange, ends_at, error)
+            if response.status not in MOMENTARY or not _is_momentary(call, response):
                 return response
             if not await self._may_repeat(call, ends_at):
                 return response
@@ -270,16 +274,25 @@ class UpstreamHTTP:
         attempt: Callable[[_Call, float], Awaitable[T]],
         ends_at: float,
     ) -> T:
-        """Attempt once, and once more if the connection broke and it does no harm."""
+        """Attempt once, and `_again` if the connection broke."""
         try:
-            try:
-                return await attempt(call, ends_at)
-            except TransportError as error:
-                if error.trouble not in ("connect", "lost"):
-                    raise
-                if not await self._may_repeat(call, ends_at):
-                    raise
-                return await attempt(call, ends_at)
+            return await attempt(call, ends_at)
+        except TransportError as error:
+            return await self._again(call, attempt, ends_at, error)
+
+    async def _again(
+        self,
+        call: _Call,
+        attempt: Callable[[_Call, float], Awaitable[T]],
+        ends_at: float,
+        first: TransportError,
+    ) -> T:
+        """Once more after `first`, if the connection broke and it does no harm."""
+        broke = first.trouble in ("connect", "lost")
+        if not (broke and await self._may_repeat(call, ends_at)):
+            raise self._failure(call, first) from first
+        try:
+            return await attempt(call, ends_at)
         except TransportError as error:
             raise self._failure(call, error) from error
 

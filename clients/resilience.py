@@ -28,6 +28,7 @@ READ_METHODS: Final = frozenset({"GET", "HEAD"})
 # The statuses with which proxies and both upstreams say that they cannot serve
 # anybody just now (flux.md §5, §6; conduit.md §9).
 UNAVAILABLE: Final = frozenset({502, 503, 504})
+ASKS_TO_WAIT: Final = frozenset({429, 503})
 LONGEST_RETRY_AFTER_S: Final = 30.0
 # How often somebody looks whether those in line wait in vain.
 LOOK_S: Final = 0.025
@@ -64,12 +65,14 @@ class ResilientTransport:
         told = gate.told_to_wait()
         if told is not None:
             return told
-        timeout_s = await gate.enter(timeout_s)
-        try:
+        if not gate.admits():
+            timeout_s = await gate.turn(timeout_s)
             # Again: it may have been said while this call stood in line.
             told = gate.told_to_wait()
             if told is not None:
+                gate.leave()
                 return told
+        try:
             answer = await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
             )
@@ -78,14 +81,16 @@ class ResilientTransport:
             raise
         finally:
             gate.leave()
-        gate.note(failed=answer.status in UNAVAILABLE)
-        gate.heed(answer)
+        gate.note(answer.status)
+        if answer.status in ASKS_TO_WAIT:
+            gate.heed(answer)
         return answer
 
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`. Reading the body takes none of the bulkhead's room."""
         gate = self._gate(request)
-        timeout_s = await gate.enter(timeout_s)
+        if not gate.admits():
+            timeout_s = await gate.turn(timeout_s)
         try:
             incoming = await self._inner.open(request, timeout_s=timeout_s)
         except TransportError as error:
@@ -93,7 +98,7 @@ class ResilientTransport:
             raise
         finally:
             gate.leave()
-        gate.note(failed=incoming.status in UNAVAILABLE)
+        gate.note(incoming.status)
         return incoming
 
     async def upload(
@@ -151,17 +156,21 @@ class _Gate:
     def __post_init__(self) -> None:
         self.free = self.limits.concurrent
 
-    async def enter(self, timeout_s: float) -> float:
-        """Room for one call; `leave` must follow. What is left of its time.
+    def admits(self) -> bool:
+        """Room for one call, and `leave` must follow; False: it must take its `turn`.
 
         Raises: TransportError, nothing having been sent.
         """
-        is_probe = self.failures >= self.limits.failures
-        if is_probe:
+        if self.failures >= self.limits.failures:
             self._probe()
-        if self.free > 0:
-            self.free -= 1
-            return timeout_s
+        if self.free == 0:
+            return False
+        self.free -= 1
+        return True
+
+    async def turn(self, timeout_s: float) -> float:
+        """As `admits`, for one that must wait for it. What is left of its time."""
+        is_probe = self.failures >= self.limits.failures
         since = _now()
         # Half of its time, so that the other half is left for the call itself.
         await self._stand_in_line(since, since + timeout_s / 2)
@@ -219,13 +228,16 @@ class _Gate:
         """The call failed: is it the upstream's fault?"""
         in_vain = error.trouble in ("timeout", "connect", "lost")
         if in_vain and timeout_s >= self.limits.fair_s:
-            self.note(failed=True)
+            self._fail()
 
-    def note(self, *, failed: bool) -> None:
-        """How a call ended."""
-        if not failed:
+    def note(self, status: int) -> None:
+        """How a call was answered."""
+        if status in UNAVAILABLE:
+            self._fail()
+        else:
             self.failures = 0
-            return
+
+    def _fail(self) -> None:
         self.failures += 1
         if self.failures == self.limits.failures:
             self.next_probe_at = _now() + self.limits.probe_every_s
@@ -240,8 +252,6 @@ class _Gate:
 
     def heed(self, answer: Answer) -> None:
         """Note a `Retry-After` in seconds; its form with a date is in nobody's use."""
-        if answer.status not in (429, 503):
-            return
         wait = answer.headers.get("retry-after", "")
         if wait.isascii() and wait.isdigit():
             seconds = min(float(wait), LONGEST_RETRY_AFTER_S)
@@ -265,7 +275,8 @@ class RetryBudget:
 
     def deposit(self) -> None:
         """A call went out."""
-        self.left = min(self.most, self.left + self.share)
+        if self.left < self.most:
+            self.left = min(self.most, self.left + self.share)
 
     def take(self) -> bool:
         """True if one more repetition is allowed."""

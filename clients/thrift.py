@@ -20,7 +20,7 @@ A lone read costs a few look-ups, no task and no turn of the event loop.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -154,20 +154,28 @@ class ThriftyTransport:
             raise TransportError("timeout", "no time left to call", sent=False)
         return await self.exchange(request, timeout_s=left_s, max_bytes=max_bytes)
 
-    async def _send(
+    def _send(
         self,
         request: Outgoing,
         read: "_Read | None",
         timeout_s: float,
         max_bytes: int,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         budget = self._budget
-        if budget is None or request.url.endswith(_PROBES):
-            if read is not None:
-                read.sent_at = self._loop().time()
-            return await self._inner.exchange(
-                request, timeout_s=timeout_s, max_bytes=max_bytes
-            )
+        if budget is not None and not request.url.endswith(_PROBES):
+            return self._pay_and_send(budget, request, read, timeout_s, max_bytes)
+        if read is not None:
+            read.sent_at = self._loop().time()
+        return self._inner.exchange(request, timeout_s=timeout_s, max_bytes=max_bytes)
+
+    async def _pay_and_send(
+        self,
+        budget: Budget,
+        request: Outgoing,
+        read: "_Read | None",
+        timeout_s: float,
+        max_bytes: int,
+    ) -> Answer:
         # Conduit counts by the address that is passed on to it (conduit.md §8).
         payer = request.headers.get("X-Forwarded-For", "")
         urgent = request.url.endswith(_RENEWAL)

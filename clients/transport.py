@@ -12,7 +12,7 @@ decompression, the system's certificates and our CA bundle added to them.
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -33,6 +33,18 @@ class HTTPLimits:
     keepalive_s: float = 4.0
     max_response_bytes: int = 8 * 1024 * 1024
 
+
+# Of an answer's fields, all that anybody reads. A Conduit behind helmet sends twenty.
+READ_FIELDS: Final = frozenset(
+    {
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "retry-after",
+        "transfer-encoding",
+    }
+)
 
 Trouble = Literal[
     "connect", "lost", "timeout", "malformed", "oversize", "untrusted", "circuit"
@@ -74,8 +86,9 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """A whole answer, not decompressed. Header names are in lower case.
+    """A whole answer, not decompressed.
 
+    `headers`: names in lower case; those of `READ_FIELDS`, and others or not.
     `shared`: another call, made at the same time, was answered so too.
     """
 

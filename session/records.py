@@ -5,11 +5,12 @@ device in the index of a person. Made by `session/vault.py`, used all over `sess
 """
 
 import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -20,16 +21,22 @@ from .json_text import from_json
 # Members of the guide's record; everything else belongs to another application.
 ACCESS, REFRESH = "accessToken", "refreshToken"
 USER_AGENT_LIMIT: Final = 256
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
 
 
-class AccessClaims(msgspec.Struct, frozen=True, gc=False):
+class AccessClaims(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={"user_id": "id", "issued_at": "iat", "expires_at": "exp"},
+):
     """The claims of an access token, read without checking its signature.
 
     Conduit checks it; we only need to know whose it is and when to renew
     (conduit.md §2). Times are seconds since the epoch, None when not told.
     """
 
-    user_id: str | None = None
+    user_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     issued_at: float | None = None
     expires_at: float | None = None
 
@@ -37,9 +44,14 @@ class AccessClaims(msgspec.Struct, frozen=True, gc=False):
     def of(cls, access_token: str) -> "AccessClaims":
         """All None for a token that is not a JWT."""
         try:
-            payload = access_token.split(".")[1]
-            raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-            claims = from_json(raw)
+            payload = access_token.split(".")[1].encode("ascii")
+            padded = payload.translate(_TO_BASE64) + b"=" * (-len(payload) % 4)
+            raw = binascii.a2b_base64(padded)
+            try:
+                return _CLAIMS.decode(raw)
+            except msgspec.DecodeError:
+                # Member by member: what is of another type than ours is not told.
+                claims = from_json(raw)
         except (IndexError, ValueError, RecursionError):
             return cls()
         if not isinstance(claims, dict):
@@ -49,6 +61,9 @@ class AccessClaims(msgspec.Struct, frozen=True, gc=False):
             issued_at=_seconds(claims.get("iat")),
             expires_at=_seconds(claims.get("exp")),
         )
+
+
+_CLAIMS: Final = msgspec.json.Decoder(AccessClaims)
 
 
 class VaultRecord(msgspec.Struct, frozen=True, gc=False):

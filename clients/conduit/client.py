@@ -69,10 +69,25 @@ class ConduitClient:
     ) -> None:
         self._auth = auth
         self._calls = ConduitCalls(http, auth, scope, offers or Offers())
-        self.posts = ConduitPosts(self._calls)
-        self.users = ConduitUsers(self._calls)
-        self.storage = ConduitStorage(self._calls, storage_http)
-        self.authentication = ConduitAuthentication(http)
+        self._storage_http = storage_http
+
+    # Made when they are asked for: most requests need one of them.
+
+    @property
+    def posts(self) -> ConduitPosts:
+        return ConduitPosts(self._calls)
+
+    @property
+    def users(self) -> ConduitUsers:
+        return ConduitUsers(self._calls)
+
+    @property
+    def storage(self) -> ConduitStorage:
+        return ConduitStorage(self._calls, self._storage_http)
+
+    @property
+    def authentication(self) -> ConduitAuthentication:
+        return ConduitAuthentication(self._calls.http)
 
     async def viewer(self) -> ConduitViewer:
         """`GET /authentication/user`. Raises: NotAuthenticatedError."""

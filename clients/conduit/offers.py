@@ -50,8 +50,10 @@ class Offers:
 
     def note_id(self, id: str) -> None:
         """Learn from any id of Conduit's which kind it makes (conduit.md §1)."""
-        if is_uuid(id) or is_object_id(id):
-            self.object_ids = is_object_id(id)
+        if is_uuid(id):
+            self.object_ids = False
+        elif is_object_id(id):
+            self.object_ids = True
 
     def makes(self, id: str) -> bool:
         """Whether this Conduit can have such an id; one of the other kind would fail

@@ -15,7 +15,7 @@ from typing import Final, Protocol, cast
 import httptools
 import msgspec
 
-from clients.transport import Answer, TransportError, Trouble
+from clients.transport import READ_FIELDS, Answer, TransportError, Trouble
 
 from .body import Body
 
@@ -47,10 +47,12 @@ class Asking(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Names(dict[bytes, str]):
-    """Field names in lower case; servers send the same few."""
+    """Field names in lower case, empty for one that nobody reads; they are few."""
 
     def __missing__(self, raw: bytes) -> str:
         name = raw.decode("latin-1").lower()
+        if name not in READ_FIELDS:
+            name = ""
         if len(self) < _MOST_NAMES:
             self[raw] = name
         return name
@@ -208,9 +210,10 @@ class Connection(asyncio.Protocol):
             raise _RefusedError
 
     def on_header(self, raw: bytes, value: bytes) -> None:
-        headers, name = self._headers, _NAMES[raw]
-        text = value.strip().decode("latin-1")
-        headers[name] = text if name not in headers else f"{headers[name]}, {text}"
+        name = _NAMES[raw]
+        if name:
+            headers, text = self._headers, value.strip().decode("latin-1")
+            headers[name] = text if name not in headers else f"{headers[name]}, {text}"
 
     def on_headers_complete(self) -> None:
         status, headers = self._parser.get_status_code(), self._headers
