@@ -39,6 +39,8 @@ class RequestContext:
     scope: CallScope
     user_agent: str | None = None
     client_address: str | None = None
+    # Whose operations are counted: an account, else an address.
+    person: str = ""
     preview_path: str = "/preview"
     max_page_size: int = 100
     # Larger pages are told in the log (LIMIT_PAGE_SIZE=measure:…).
@@ -47,8 +49,8 @@ class RequestContext:
     trusted_document: bool = False
     # What is read may stand in the answer so often that its length must be told first.
     may_swell: bool = False
-    # A query: nothing is lost when it is cut short because its client went away.
-    only_reads: bool = False
+    # A query, or not begun yet: nothing is lost when its client goes away.
+    only_reads: bool = True
     # Takes the operation's cost out of the person's budget; raises RateLimitedError.
     charge: Callable[[int], Awaitable[None]] | None = None
     # False leaves it to the upstream who may change what (CONDUIT_OWNERSHIP=upstream).

@@ -50,15 +50,12 @@ class Admission:
         self._looked_at = (0.0, 0.0)
         self._look: asyncio.TimerHandle | None = None
 
-    async def enter(self) -> None:
-        """Room for one operation; `leave` must follow. First come, first served.
-
-        Raises: RefusalError 503.
-        """
+    def enter_at_once(self) -> bool:
+        """Room for one operation, if there is any; then `leave` must follow."""
         if self._inside < AT_ONCE:
             self._inside += 1
-        else:
-            await self._stand_in_line()
+            return True
+        return False
 
     def leave(self) -> None:
         """The operation is over, in whatever way."""
@@ -66,7 +63,11 @@ class Admission:
         if self._inside < AT_ONCE:
             self._let_in(1)
 
-    async def _stand_in_line(self) -> None:
+    async def stand_in_line(self) -> None:
+        """Wait for room, as `enter_at_once` gives it. First come, first served.
+
+        Raises: RefusalError 503.
+        """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.append(_Waiting(turn, self._now()))
         if self._look is None:

@@ -1,12 +1,13 @@
-"""The application factory: routes, middlewares, lifespan.
+"""The application factory: routes, door, lifespan.
 
 `create_app(settings)` builds everything and connects to nothing; pools and vault open
-with the lifespan. The middlewares, from the outside: security headers, telemetry (id,
-log line), guard (origin, size), cookies (session). Beneath them stand plain routes.
+with the lifespan. All requests come in by the door (`door.py`). Behind it stand plain
+routes.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -22,21 +23,19 @@ from clients.http import CallScope
 from schema import build_schema
 from session.cookie import SessionCookie
 
-from .context import person_of, request_context, resources_of
-from .cookies import SessionCookieMiddleware
+from .context import request_context, resources_of
+from .door import Door
 from .event_stream import EventStreamEndpoint
 from .graphiql_page import GraphiQLFiles, GraphiQLPage
 from .graphql import GraphQLEndpoint
-from .guard import GuardMiddleware
+from .guard import Guard
 from .health import LiveRoute, Readiness, ReadyRoute
 from .logs import configure_logging
 from .preview import PreviewRoute
 from .protocols import LEAVING, STOPPING
 from .refusals import RefusalCode, RefusalError
 from .resources import open_resources
-from .security_headers import SecurityHeadersMiddleware
 from .settings import Settings
-from .telemetry import TelemetryMiddleware
 from .uploads import UPLOAD_PATH, UploadRoute
 from .websocket import SocketEndpoint
 
@@ -49,7 +48,7 @@ class Application(FastAPI):
     """FastAPI, and a shorter way in for `/graphql`.
 
     Starlette's own middlewares, its router and FastAPI's exit stack cost a request as
-    much as all of ours; the operations go past them, through the same guards.
+    much as all of ours; the operations go past them, by a door of the same kind.
     """
 
     graphql: ASGIApp
@@ -70,7 +69,12 @@ def create_app(settings: Settings) -> Application:
         reveals_schema=protection.reveals_schema,
         engine=settings.engine,
     )
-    guards = _guards(settings, cookie)
+    guard = Guard(
+        settings.guard,
+        cookie_name=settings.session.cookie.name,
+        upload_bytes=settings.uploads.max_bytes,
+    )
+    door = partial(Door, cookie=cookie, guard=guard, production=settings.production)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -90,12 +94,10 @@ def create_app(settings: Settings) -> Application:
         openapi_url=None,  # the API is the GraphQL schema, served as /schema.graphql
         redirect_slashes=False,
         routes=_routes(settings, schema),
-        middleware=guards,
+        middleware=[Middleware(door)],
     )
     app.router.default = _nothing_here
-    app.graphql = _graphql(settings, schema)
-    for guard in reversed(guards):
-        app.graphql = guard.cls(app.graphql, *guard.args, **guard.kwargs)
+    app.graphql = door(_graphql(settings, schema))
     return app
 
 
@@ -104,21 +106,6 @@ def create_app_from_env() -> FastAPI:
     settings = Settings.from_env()
     configure_logging(settings.log_level)
     return create_app(settings)
-
-
-def _guards(settings: Settings, cookie: SessionCookie) -> list[Middleware]:
-    """From the outside in."""
-    return [
-        Middleware(SecurityHeadersMiddleware, production=settings.production),
-        Middleware(TelemetryMiddleware),
-        Middleware(
-            GuardMiddleware,
-            settings=settings.guard,
-            cookie_name=settings.session.cookie.name,
-            upload_bytes=settings.uploads.max_bytes,
-        ),
-        Middleware(SessionCookieMiddleware, cookie=cookie),
-    ]
 
 
 def _routes(settings: Settings, schema: Schema) -> list[BaseRoute]:
@@ -142,7 +129,6 @@ def _graphql(settings: Settings, schema: Schema) -> GraphQLEndpoint:
     return GraphQLEndpoint(
         schema,
         request_context,
-        person_of,
         body_s=settings.guard.body_s,
         max_operations_bytes=settings.guard.max_body_bytes,
         cookie_name=settings.session.cookie.name,

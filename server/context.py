@@ -29,7 +29,8 @@ UNLIMITED_PAGE = 10_000
 
 def resources_of(scope: Scope) -> Resources:
     """What the lifespan opened."""
-    resources: Resources = scope["app"].state.resources
+    # By its name: an attribute of starlette's `State` takes a failed look-up first.
+    resources: Resources = scope["app"].state["resources"]
     return resources
 
 
@@ -44,11 +45,12 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     address = client_address(scope, settings.guard.trusted_proxy_hops)
     call_scope = _call_scope(scope, resources, address)
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
-    if session.user_id is not None:
-        resources.conduit_offers.note_id(session.user_id)
+    user_id = session.user_id
+    if user_id is not None:
+        resources.conduit_offers.note_id(user_id)
     flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
     budget = resources.cost_budget
-    person = _person(session, address)
+    person = _person(user_id, address)
     charge = (
         None
         if budget is None
@@ -79,6 +81,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         scope=call_scope,
         user_agent=head_of(scope).get("user-agent")[:USER_AGENT_LIMIT] or None,
         client_address=address,
+        person=person,
         changes=resources.changes,
         batches=resources.batches,
         uploads=resources.upload_rules,
@@ -89,16 +92,10 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     )
 
 
-def person_of(scope: Scope) -> str:
+def _person(user_id: str | None, address: str | None) -> str:
     """Whose operations are counted: an account's, else an address's."""
-    resources = resources_of(scope)
-    hops = resources.settings.guard.trusted_proxy_hops
-    return _person(session_of(scope), client_address(scope, hops))
-
-
-def _person(session: Session, address: str | None) -> str:
-    if session.user_id is not None:
-        return f"user:{session.user_id}"
+    if user_id is not None:
+        return f"user:{user_id}"
     return f"address:{network(address) if address else ''}"
 
 

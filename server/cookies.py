@@ -1,4 +1,4 @@
-"""Innermost middleware: the request's `Session`, read late and written back.
+"""The request's `Session`, read late and written back.
 
 The cookie is unsealed when somebody first asks for the session, so static pages and
 probes cost nothing. `Set-Cookie` is written when the answer starts and only if the
@@ -6,19 +6,21 @@ session changed; each cookie in a header of its own. A bearer value takes the pl
 all cookies: with `Authorization: Bearer` the cookie is not even looked at.
 """
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from session.cookie import SessionCookie
 from session.session import Session
 
 from .guard import is_bearer
-from .head import Head, RawHeaders, answer_of, head_of
+from .head import Head, RawHeaders
 
 _KEY = "session"
 
 
 class LateSession:
     """The session of one request; `read` unseals it at its first call."""
+
+    __slots__ = ("_cookie", "_head", "_session")
 
     def __init__(self, cookie: SessionCookie, head: Head) -> None:
         self._cookie = cookie
@@ -47,27 +49,17 @@ class LateSession:
 
     def finish(self, headers: RawHeaders) -> None:
         """One for each header; none when the session was not asked for or changed."""
-        if self._session is not None:
+        if self._session is not None and self._session.changed:
             headers += [
                 (b"set-cookie", value.encode("latin-1"))
                 for value in self._cookie.write(self._session)
             ]
 
 
-class SessionCookieMiddleware:
-    def __init__(self, app: ASGIApp, *, cookie: SessionCookie) -> None:
-        self._app = app
-        self._cookie = cookie
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        late = LateSession(self._cookie, head_of(scope))
-        scope["state"][_KEY] = late
-        answer = answer_of(scope, send)
-        answer.finish_with(late.finish)
-        await self._app(scope, receive, answer.send)
+def put_session(scope: Scope, late: LateSession) -> LateSession:
+    """For `session_of`."""
+    scope["state"][_KEY] = late
+    return late
 
 
 def session_of(scope: Scope) -> Session:

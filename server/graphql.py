@@ -30,12 +30,13 @@ from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
 from .graphql_request import GraphQLRequest, from_body, from_query_string
 from .guard import (
+    BoundedBody,
     carries_cookie,
     is_multipart,
     is_simple,
     preflight_required,
 )
-from .head import Head, answer_of, head_of
+from .head import Head, RawHeaders, answer_of, head_of
 from .in_flight import InFlight
 from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
@@ -45,6 +46,8 @@ from .refusals import RefusalCode, RefusalError, method_not_allowed
 from .statuses import StatusProfile, status_of
 from .trace import trace_of
 
+_OFFERED: Final = (JSON, GRAPHQL_RESPONSE)
+_WITH_PAGE: Final = (*_OFFERED, HTML)
 READ_ONLY: Final = (OperationType.QUERY,)
 _CONTENT_TYPES: Final = {
     each: f"{each}; charset=utf-8".encode() for each in (JSON, GRAPHQL_RESPONSE)
@@ -64,7 +67,6 @@ class GraphQLEndpoint:
         self,
         schema: strawberry.Schema,
         context_of: Callable[[Scope], RequestContext],
-        person_of: Callable[[Scope], str],
         *,
         body_s: float,
         cookie_name: str,
@@ -75,7 +77,6 @@ class GraphQLEndpoint:
     ) -> None:
         self._schema = schema
         self._context_of = context_of
-        self._person_of = person_of
         self._in_flight = InFlight(limits.operations, limits.operations_per_person)
         self._admission = Admission()
         self._response_bytes = limits.response_bytes
@@ -87,78 +88,23 @@ class GraphQLEndpoint:
         self._status_profile = status_profile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._serve(scope, receive, send)
-        except ClientGoneError:
-            trace_of(scope).error_codes.append("CLIENT_GONE")
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = head_of(scope)
-        method = scope["method"]
+        """`send` is the door's, an `Answer`."""
+        method, head = scope["method"], head_of(scope)
         if method not in ("GET", "HEAD", "POST"):
             raise method_not_allowed("GET", "POST")
-        media_type = self._media_type(scope, head)
+        media_type = self._media_type(method, head)
         if media_type == HTML and self._page is not None:
             await self._page(scope, receive, send)
-        elif method == "POST" and is_multipart(head):
-            request, file = await read_upload(
-                head,
-                receive,
-                max_operations_bytes=self._max_operations_bytes,
-                silence_s=self._body_s,
-            )
-            await self._answer(
-                scope, send, request, media_type, ANY_OPERATION, file=file
-            )
-        elif method == "POST":
-            body = await read_body(receive, resources_of(scope).bodies)
-            request = from_body(head.get("content-type"), body)
-            await self._answer(
-                scope, send, request, media_type, ANY_OPERATION, receive=receive
-            )
-        else:
-            request = from_query_string(scope["query_string"])
-            # A link on another site is a GET with the cookie: harmless, since a GET
-            # changes nothing, but not even the work is done for it.
-            if is_simple(head) and carries_cookie(head, self._cookie_name):
-                raise preflight_required()
-            await self._answer(
-                scope, send, request, media_type, READ_ONLY, receive=receive
-            )
-
-    def _media_type(self, scope: Scope, head: Head) -> str:
-        offers_page = self._page is not None and scope["method"] != "POST"
-        offered = (JSON, GRAPHQL_RESPONSE, *((HTML,) if offers_page else ()))
-        # Several Accept headers count as one with commas (RFC 9110, section 5.2).
-        accept = ",".join(head.all("accept"))
-        media_type = negotiate(accept, offered)
-        if media_type is None:
-            raise RefusalError(
-                406,
-                RefusalCode.NOT_ACCEPTABLE,
-                f"This server answers with {GRAPHQL_RESPONSE} or {JSON}.",
-            )
-        return media_type
-
-    async def _answer(
-        self,
-        scope: Scope,
-        send: Send,
-        request: GraphQLRequest,
-        media_type: str,
-        allowed: tuple[OperationType, ...],
-        *,
-        receive: Receive | None = None,
-        file: ArrivingFile | None = None,
-    ) -> None:
-        """Without `receive` nobody listens whether the client is still there.
-
-        Raises: RefusalError if the `file` has ended early, whatever became of it.
-        """
+            return
         trace = trace_of(scope)
-        trace.operation = loggable(request.operation_name)
-        with self._in_flight.one(self._person_of(scope), trace.request_id):
-            result = await self._execute(scope, request, allowed, receive)
+        try:
+            request, file = await self._read(scope, receive, head)
+            trace.operation = loggable(request.operation_name)
+            watched = receive if file is None else None
+            result = await self._execute(scope, request, watched)
+        except ClientGoneError:
+            trace.error_codes.append("CLIENT_GONE")
+            return
         self._tell_calls(len(trace.calls), trace.request_id)
         payload = payload_of(result)
         codes = codes_of(payload)
@@ -166,17 +112,48 @@ class GraphQLEndpoint:
         body = orjson.dumps(payload)
         self._check_response(len(body), trace.request_id)
         if file is not None:
-            file.check()
-        await answer_of(scope, send).send_whole(
+            file.check()  # an upload that ended early, whatever became of it
+        await answer_of(send).send_whole(
             status_of(payload, codes, media_type, self._status_profile),
-            [
-                (b"content-type", _CONTENT_TYPES[media_type]),
-                (b"content-length", b"%d" % len(body)),
-                (b"cache-control", b"no-store"),
-                (b"vary", b"Accept"),
-            ],
-            b"" if scope["method"] == "HEAD" else body,
+            _headers(media_type, len(body)),
+            b"" if method == "HEAD" else body,
         )
+
+    async def _read(
+        self, scope: Scope, receive: Receive, head: Head
+    ) -> tuple[GraphQLRequest, ArrivingFile | None]:
+        """Raises: RefusalError, ClientGoneError."""
+        if scope["method"] != "POST":
+            request = from_query_string(scope["query_string"])
+            # A link on another site is a GET with the cookie: harmless, since a GET
+            # changes nothing, but not even the work is done for it.
+            if is_simple(head) and carries_cookie(head, self._cookie_name):
+                raise preflight_required()
+            return request, None
+        if is_multipart(head):
+            return await read_upload(
+                head,
+                receive,
+                max_operations_bytes=self._max_operations_bytes,
+                silence_s=self._body_s,
+            )
+        body = whole_body(receive)
+        if body is None:
+            body = await read_body(receive, resources_of(scope).bodies)
+        return from_body(head.content_type, body), None
+
+    def _media_type(self, method: str, head: Head) -> str:
+        with_page = self._page is not None and method != "POST"
+        # Several Accept headers count as one with commas (RFC 9110, section 5.2).
+        accept = ",".join(head.all("accept"))
+        media_type = negotiate(accept, _WITH_PAGE if with_page else _OFFERED)
+        if media_type is None:
+            raise RefusalError(
+                406,
+                RefusalCode.NOT_ACCEPTABLE,
+                f"This server answers with {GRAPHQL_RESPONSE} or {JSON}.",
+            )
+        return media_type
 
     def _tell_calls(self, calls: int, request_id: str) -> None:
         """The limit itself is kept where calls are made (`clients/exchange.py`)."""
@@ -192,26 +169,24 @@ class GraphQLEndpoint:
             log.warning("limit in request %s: an answer of %d", request_id, size)
 
     async def _execute(
-        self,
-        scope: Scope,
-        request: GraphQLRequest,
-        allowed: tuple[OperationType, ...],
-        receive: Receive | None,
+        self, scope: Scope, request: GraphQLRequest, receive: Receive | None
     ) -> ExecutionResult:
-        resources = resources_of(scope)
-        request = resources.documents.resolve(request)
+        """Without `receive` nobody listens whether the client is still there."""
         context = self._context_of(scope)
-        context.trusted_document = request.trusted
-        begun = False
+        self._in_flight.enter(context.person, context.scope.request_id)
+        allowed = ANY_OPERATION if scope["method"] == "POST" else READ_ONLY
         try:
+            resources = resources_of(scope)
+            request = resources.documents.resolve(request)
+            context.trusted_document = request.trusted
             with WhilePresent(
                 receive,
                 resources.presence,
-                may_stop=lambda: context.only_reads or not begun,
+                may_stop=lambda: context.only_reads,
                 abandon=context.scope.abandon,
             ):
-                await self._admission.enter()
-                begun = True
+                if not self._admission.enter_at_once():
+                    await self._admission.stand_in_line()
                 try:
                     result = await self._schema.execute(
                         request.query,
@@ -224,19 +199,30 @@ class GraphQLEndpoint:
                 finally:
                     self._admission.leave()
         except InvalidOperationTypeError:
-            if allowed is READ_ONLY:
-                raise _only_queries_by_get() from None
-            raise _unresolved(
-                "Subscriptions do not run over a plain HTTP request."
-            ) from None
+            raise _not_here(allowed) from None
         finally:
             context.forget()
+            self._in_flight.leave(context.person)
         if not isinstance(result, ExecutionResult):
             raise TypeError(f"unexpected result of the schema: {type(result)}")
         most = self._response_bytes.enforced
         if context.may_swell and most is not None and is_longer(result.data, most):
             raise _too_large(most)
         return result
+
+
+def _headers(media_type: str, size: int) -> RawHeaders:
+    return [
+        (b"vary", b"Accept"),
+        (b"content-type", _CONTENT_TYPES[media_type]),
+        (b"content-length", b"%d" % size),
+        (b"cache-control", b"no-store"),
+    ]
+
+
+def whole_body(receive: Receive) -> bytes | None:
+    """The body, if the server has all of it. Raises: RefusalError 413."""
+    return receive.whole() if isinstance(receive, BoundedBody) else None
 
 
 async def read_body(receive: Receive, alarms: Alarms) -> bytes:
@@ -315,14 +301,16 @@ def _too_large(most: int) -> RefusalError:
     )
 
 
-def _unresolved(message: str) -> RefusalError:
-    return RefusalError(400, RefusalCode.OPERATION_RESOLUTION_FAILURE, message)
-
-
-def _only_queries_by_get() -> RefusalError:
+def _not_here(allowed: tuple[OperationType, ...]) -> RefusalError:
+    if allowed is READ_ONLY:
+        return RefusalError(
+            405,
+            RefusalCode.METHOD_NOT_ALLOWED,
+            "Only queries run by GET; use POST.",
+            headers={"allow": "POST"},
+        )
     return RefusalError(
-        405,
-        RefusalCode.METHOD_NOT_ALLOWED,
-        "Only queries run by GET; use POST.",
-        headers={"allow": "POST"},
+        400,
+        RefusalCode.OPERATION_RESOLUTION_FAILURE,
+        "Subscriptions do not run over a plain HTTP request.",
     )

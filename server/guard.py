@@ -1,4 +1,4 @@
-"""Second middleware: who may call, with what, and how much of it.
+"""Who may call, with what, and how much of it. Asked by `door.py`.
 
 * CORS by list. Only this server's own origin and `CORS_ORIGINS` may call with the
   cookie; an unsafe request from any other origin is refused before it is read.
@@ -6,17 +6,15 @@
   one that a browser would not send across sites unasked: a JSON body, or a header that
   needs a preflight (`PREFLIGHT_HEADERS`).
 * The body is bounded while it arrives, also when it does not say its length.
-
-It is also where a `RefusalError` raised further in becomes the answer.
 """
 
 import asyncio
 from contextlib import suppress
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Send
 
-from .head import Finish, Head, RawHeaders, answer_of, head_of
-from .refusals import RefusalCode, RefusalError, send_refusal, send_whole
+from .head import Direct, Head, RawHeaders
+from .refusals import RefusalCode, RefusalError, send_whole
 from .settings import GuardSettings
 
 # A cross-site page cannot set any of these without a preflight, which we refuse.
@@ -52,60 +50,45 @@ EXPOSED_HEADERS = (
 )
 
 
-class GuardMiddleware:
+class Guard:
+    """The rules of one server."""
+
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        settings: GuardSettings,
-        cookie_name: str,
-        upload_bytes: int = 0,
+        self, settings: GuardSettings, *, cookie_name: str, upload_bytes: int = 0
     ) -> None:
         """`upload_bytes`: of the file in an upload; its other parts are bounded too."""
-        self._app = app
         self._upload_bytes = upload_bytes
         self._settings = settings
         self._cookie_name = cookie_name
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        head = head_of(scope)
-        origin = head.find("origin")
-        allowed = is_allowed(origin, head, self._settings.cors_origins)
-        answer = answer_of(scope, send)
-        answer.finish_with(_opens_to(origin) if origin and allowed else _vary_by_origin)
-        try:
-            if origin and "access-control-request-method" in head:
-                await _answer_preflight(scope, answer.send, allowed=allowed)
-                return
-            if scope["method"] not in SAFE_METHODS:
-                self._check_unsafe(head, allowed=allowed)
-            body = _BoundedBody(receive, head, self._largest_body(scope, head))
-            await self._app(scope, body.receive, answer.send)
-        except RefusalError as refusal:
-            if answer.started:
-                raise
-            await send_refusal(scope, answer.send, refusal)
+    def allows(self, origin: str | None, head: Head) -> bool:
+        """True if this page, or nobody's page, may call."""
+        return is_allowed(origin, head, self._settings.cors_origins)
 
-    def _largest_body(self, scope: Scope, head: Head) -> int:
+    def check(self, method: str, head: Head, *, allowed: bool) -> None:
+        """Raises: RefusalError 403 for what a page may not have sent."""
+        if method not in SAFE_METHODS:
+            if not allowed:
+                raise _origin_not_allowed()
+            if is_simple(head) and carries_cookie(head, self._cookie_name):
+                raise preflight_required()
+
+    def largest_body(self, method: str, head: Head) -> int:
+        """In bytes."""
         most = self._settings.max_body_bytes
-        uploads = scope["method"] == "PUT" or is_multipart(head)
+        uploads = method == "PUT" or is_multipart(head)
         return most + self._upload_bytes if uploads else most
 
-    def _check_unsafe(self, head: Head, *, allowed: bool) -> None:
-        if not allowed:
-            raise RefusalError(
-                403,
-                RefusalCode.ORIGIN_NOT_ALLOWED,
-                "This origin may not call this server.",
-            )
-        if is_simple(head) and carries_cookie(head, self._cookie_name):
-            raise preflight_required()
+
+def _origin_not_allowed() -> RefusalError:
+    return RefusalError(
+        403,
+        RefusalCode.ORIGIN_NOT_ALLOWED,
+        "This origin may not call this server.",
+    )
 
 
-def _vary_by_origin(headers: RawHeaders) -> None:
+def vary_by_origin(headers: RawHeaders) -> None:
     """Caches must not hand one origin's answer to another."""
     for index, (name, value) in enumerate(headers):
         if name == b"vary":
@@ -114,33 +97,44 @@ def _vary_by_origin(headers: RawHeaders) -> None:
     headers.append((b"vary", b"Origin"))
 
 
-def _opens_to(origin: str) -> Finish:
+def open_to(origin: str, headers: RawHeaders) -> None:
     """Lets the pages of an origin read the answer."""
-    added = [
+    headers += [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-credentials", b"true"),
         (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
     ]
 
-    def finish(headers: RawHeaders) -> None:
-        _vary_by_origin(headers)
-        headers += added
 
-    return finish
+class BoundedBody:
+    """An ASGI `receive` that refuses the body once it is too large."""
 
+    __slots__ = ("_direct", "_limit", "_receive", "_seen")
 
-class _BoundedBody:
-    """Hands the body on in pieces, refusing it once it is too large or too slow."""
-
-    def __init__(self, receive: Receive, head: Head, limit: int) -> None:
+    def __init__(
+        self, receive: Receive, direct: Direct | None, head: Head, limit: int
+    ) -> None:
         self._receive = receive
+        self._direct = direct
         self._limit = limit
         self._seen = 0
         declared = head.get("content-length")
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
 
-    async def receive(self) -> Message:
+    def whole(self) -> bytes | None:
+        """The body if all of it is here, at once and once; else None: receive it.
+
+        Raises: RefusalError 413.
+        """
+        body = None if self._direct is None else self._direct.whole_body()
+        if body is not None:
+            self._seen = len(body)
+            if self._seen > self._limit:
+                raise self._too_large()
+        return body
+
+    async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._seen += len(message.get("body", b""))
@@ -171,13 +165,15 @@ class _BoundedBody:
         )
 
 
-async def _answer_preflight(scope: Scope, send: Send, *, allowed: bool) -> None:
+def is_preflight(head: Head) -> bool:
+    """A browser asks before a request that a page could not send unasked."""
+    return "access-control-request-method" in head and head.get("origin") != ""
+
+
+async def answer_preflight(send: Send, *, allowed: bool) -> None:
+    """Raises: RefusalError 403."""
     if not allowed:
-        raise RefusalError(
-            403,
-            RefusalCode.ORIGIN_NOT_ALLOWED,
-            "This origin may not call this server.",
-        )
+        raise _origin_not_allowed()
     await send_whole(
         send,
         204,

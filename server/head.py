@@ -1,12 +1,12 @@
-"""The headers of a request, read once for all who ask, and those of its answer.
+"""The headers of a request, read once for all who ask, and its answer on the way out.
 
 `head_of` is used instead of starlette's `Headers` wherever every request passes: that
-one looks through the raw list at each question. `Answer` stands in for a `send` of
-each middleware's own: what they add to an answer they add through one.
+one looks through the raw list at each question. `Answer` is the `send` that the door
+hands inwards.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.types import Message, Scope, Send
 
@@ -14,14 +14,21 @@ from .refusals import send_whole
 
 RawHeaders = list[tuple[bytes, bytes]]
 Finish = Callable[[RawHeaders], None]
-# Writes status, headers and body; False if it is not the time for it.
-WriteWhole = Callable[[int, RawHeaders, bytes], bool]
 
-# Of the ASGI scope: a server's way to take an answer in one piece.
-WHOLE: Final = "mainstem.whole"
+# Of the ASGI scope, under `extensions`: a `Direct`, where the server offers one.
+DIRECT: Final = "mainstem.direct"
 
 _HEAD: Final = "head"
-_ANSWER: Final = "answer"
+
+
+class Direct(Protocol):
+    """A server's shorter ways: a body and an answer in one piece, without a wait."""
+
+    def whole_body(self) -> bytes | None:
+        """The body, once; None, and nothing taken, if all of it is not here yet."""
+
+    def write_whole(self, status: int, headers: RawHeaders, body: bytes) -> bool:
+        """Writes the answer; False, and nothing written, if it is not the time."""
 
 
 class Head:
@@ -31,13 +38,15 @@ class Head:
     headers of a browser nobody reads.
     """
 
-    __slots__ = ("_first", "_raw", "media_type")
+    __slots__ = ("_first", "_raw", "content_type", "media_type")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = list(raw)
         self._first = dict(reversed(self._raw))
-        # Of the body, in lower case and without parameters; may be empty.
-        self.media_type = self.get("content-type").partition(";")[0].strip().lower()
+        # Of the body; may be empty.
+        self.content_type = self.get("content-type")
+        # In lower case and without parameters.
+        self.media_type = self.content_type.partition(";")[0].strip().lower()
 
     def __contains__(self, name: str) -> bool:
         return name.encode() in self._first
@@ -70,12 +79,17 @@ def head_of(scope: Scope) -> Head:
 
 
 class Answer:
-    """What goes out: its status, its size, and who has a header to add."""
+    """What goes out, as an ASGI `send`: its status, its size, what all answers carry.
 
-    def __init__(self, send: Send, write_whole: WriteWhole | None = None) -> None:
+    `finish` is called with the headers before they go out.
+    """
+
+    __slots__ = ("_direct", "_finish", "_send", "sent_bytes", "status")
+
+    def __init__(self, send: Send, finish: Finish, direct: Direct | None) -> None:
         self._send = send
-        self._write_whole = write_whole
-        self._finishes: list[Finish] = []
+        self._finish = finish
+        self._direct = direct
         self.status: int | None = None
         self.sent_bytes = 0
 
@@ -84,41 +98,28 @@ class Answer:
         """Whether the head is out."""
         return self.status is not None
 
-    def finish_with(self, finish: Finish) -> None:
-        """Call `finish` with the headers before they go out; the last named first."""
-        self._finishes.append(finish)
-
-    async def send(self, message: Message) -> None:
-        """An ASGI `send`."""
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": self._finished(message["headers"])}
+            headers = list(message["headers"])
+            self._finish(headers)
+            message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
     async def send_whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """One complete answer, and the last that is sent."""
-        # They know each other through the scope.
-        write_whole, self._write_whole = self._write_whole, None
         self.status = status
         self.sent_bytes += len(body)
-        headers = self._finished(headers)
-        if write_whole is None or not write_whole(status, headers, body):
+        self._finish(headers)
+        direct = self._direct
+        if direct is None or not direct.write_whole(status, headers, body):
             await send_whole(self._send, status, headers, body)
 
-    def _finished(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-        finished = list(headers)
-        for finish in reversed(self._finishes):
-            finish(finished)
-        return finished
 
-
-def answer_of(scope: Scope, send: Send) -> Answer:
-    """The answer of this request. It is made by the outermost who asks for it."""
-    state = scope.setdefault("state", {})
-    answer: Answer | None = state.get(_ANSWER)
-    if answer is None:
-        extensions = scope.get("extensions") or {}
-        answer = state[_ANSWER] = Answer(send, extensions.get(WHOLE))
-    return answer
+def answer_of(send: Send) -> Answer:
+    """The answer that the door made, for a route that got it as its `send`."""
+    if not isinstance(send, Answer):
+        raise TypeError("this route stands behind the door")
+    return send

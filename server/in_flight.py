@@ -23,14 +23,18 @@ class InFlight:
         self._by_person: dict[str, int] = {}
         self.count = 0
 
-    def one(self, person: str, request_id: str = "") -> "_Place":
-        """Room for one operation, as a context. Raises: RefusalError 429 or 503."""
+    def enter(self, person: str, request_id: str = "") -> None:
+        """Room for one operation; `leave` must follow.
+
+        Raises: RefusalError 429, 503.
+        """
         of_person = self._by_person.get(person, 0) + 1
-        _check(self._per_person, of_person, request_id, otherwise=_too_many_at_once)
-        _check(self._in_process, self.count + 1, request_id, otherwise=busy)
+        if self._per_person.passed_by(of_person):
+            _check(self._per_person, of_person, request_id, _too_many_at_once)
+        if self._in_process.passed_by(self.count + 1):
+            _check(self._in_process, self.count + 1, request_id, busy)
         self.count += 1
         self._by_person[person] = of_person
-        return _Place(self, person)
 
     def leave(self, person: str) -> None:
         """The operation has ended."""
@@ -40,33 +44,18 @@ class InFlight:
             del self._by_person[person]
 
 
-class _Place:
-    """Given back when the block ends."""
-
-    __slots__ = ("_in_flight", "_person")
-
-    def __init__(self, in_flight: InFlight, person: str) -> None:
-        self._in_flight = in_flight
-        self._person = person
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None:
-        self._in_flight.leave(self._person)
-
-
 def _check(
-    limit: Limit, actual: int, request_id: str, *, otherwise: Callable[[], RefusalError]
+    limit: Limit, actual: int, request_id: str, refusal: Callable[[], RefusalError]
 ) -> None:
-    if limit.passed_by(actual):
-        if limit.enforced is not None:
-            raise otherwise()
-        log.warning(
-            "limit in request %s: %d operations in flight, over %d",
-            request_id,
-            actual,
-            limit.most,
-        )
+    """What becomes of who passed a limit. Raises: RefusalError, if it is enforced."""
+    if limit.enforced is not None:
+        raise refusal()
+    log.warning(
+        "limit in request %s: %d operations in flight, over %d",
+        request_id,
+        actual,
+        limit.most,
+    )
 
 
 def _too_many_at_once() -> RefusalError:

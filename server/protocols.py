@@ -3,14 +3,13 @@
 Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
 a client that connects and says nothing, says its headers a byte at a time, or does not
 read what it is sent; nor, with httptools, a bound on the size of headers. Whole answers
-need not go through its two messages (`_write_whole`). Relies on uvicorn handing the
+need not go through its two messages (`_Direct`). Relies on uvicorn handing the
 lifespan's state to each protocol as `app_state`, its own settings as `config`, and on
 its `cycle`, the request under way.
 """
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -24,7 +23,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 
 from .alarms import Alarms
-from .head import WHOLE, RawHeaders
+from .head import DIRECT, RawHeaders
 
 # Names of events in the lifespan's state: streams end; nobody new should come.
 STOPPING: Final = "stopping"
@@ -140,8 +139,8 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self._reader_timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # A function, where ASGI's own extensions have a description of themselves.
-        extensions: dict[str, Any] = {WHOLE: partial(_write_whole, cycle)}
+        # An object, where ASGI's own extensions have a description of themselves.
+        extensions: dict[str, Any] = {DIRECT: _Direct(cycle)}
         cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
 
@@ -223,29 +222,52 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         self._head_timer = self._reader_timer = None
 
 
-def _write_whole(
-    cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes
-) -> bool:
-    """A whole answer in one piece; uvicorn takes two, and a look at each header.
+class _Direct:
+    """A request's body and its answer in one piece each (`head.Direct`).
 
-    `headers` must tell the body's length. False, and nothing written, where it is not
-    so simple: the client is gone or does not read, or the answer has begun.
+    uvicorn takes two messages for an answer, and a look at each header; and some steps
+    of the event loop's for a body that came with the headers.
     """
-    fields = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-    head = b"".join((STATUS_LINE[status], *fields))
-    simple = not (cycle.disconnected or cycle.flow.write_paused)
-    # A line that we did not write would be another's header.
-    if cycle.response_started or not simple or head.count(b"\n") != len(fields) + 1:
-        return False
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-    cycle.transport.write(b"".join((head, end, body)))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole_body(self) -> bytes | None:
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+            return None
+        body = bytes(cycle.body)
+        # As uvicorn's `receive` leaves it: the next one waits for the client to go.
+        cycle.body = bytearray()
+        cycle.message_event.clear()
+        cycle.flow.resume_reading()
+        return body
+
+    def write_whole(self, status: int, headers: RawHeaders, body: bytes) -> bool:
+        """`headers` must tell the body's length.
+
+        Not where it is not so simple: the client is gone or does not read, or the
+        answer has begun.
+        """
+        cycle = self._cycle
+        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
+            return False
+        fields = [*map(b": ".join, (*cycle.default_headers, *headers))]
+        head = STATUS_LINE[status] + b"\r\n".join(fields)
+        # A line that we did not write would be another's header.
+        if head.count(b"\n") != len(fields):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        end = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        cycle.transport.write(b"".join((head, end, body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
 
 
 class AbortingSocketProtocol(WebSocketsSansIOProtocol):

@@ -1,16 +1,13 @@
-"""Outermost middleware of all: the headers that every answer carries, whatever it is.
+"""The headers that every answer carries, whatever it is, even an unexpected failure's.
 
-A route that needs another policy (GraphiQL's page, a file's bytes) sets its own and
-keeps it. Outside of telemetry, so that even the answer to an unexpected failure has
-them.
+Put onto the answer by `door.py`. A route that needs another policy (GraphiQL's page, a
+file's bytes) sets its own and keeps it.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from .head import RawHeaders, answer_of
+from .head import RawHeaders
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "x-content-type-options": "nosniff",
@@ -24,22 +21,19 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 TRANSPORT_SECURITY: Final = {"strict-transport-security": "max-age=31536000"}
 
 
-class SecurityHeadersMiddleware:
-    def __init__(self, app: ASGIApp, *, production: bool) -> None:
-        self._app = app
+class SecurityHeaders:
+    def __init__(self, *, production: bool) -> None:
         headers = {**SECURITY_HEADERS, **(TRANSPORT_SECURITY if production else {})}
-        self._headers = [
-            (name.encode(), value.encode()) for name, value in headers.items()
-        ]
+        self._headers = {
+            name.encode(): value.encode() for name, value in headers.items()
+        }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        answer = answer_of(scope, send)
-        answer.finish_with(self._finish)
-        await self._app(scope, receive, answer.send)
-
-    def _finish(self, headers: RawHeaders) -> None:
-        present = {name for name, _ in headers}
-        headers += [each for each in self._headers if each[0] not in present]
+    def add_to(self, headers: RawHeaders) -> None:
+        """Those that are not there yet."""
+        present = dict(headers)
+        if self._headers.keys().isdisjoint(present):
+            headers += self._headers.items()
+        else:
+            headers += [
+                each for each in self._headers.items() if each[0] not in present
+            ]

@@ -1,12 +1,12 @@
 """What is known of a request while it is served: its id, its upstream calls.
 
-Made by `telemetry.py`, kept in the ASGI scope, filled by the routes, written to the
+Made by `door.py`, kept in the ASGI scope, filled by the routes, written to the
 log when the answer is out. Holds no token, no cookie, no body, no query string.
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
+import msgspec
 from starlette.types import Scope
 
 from clients.http import CallRecord
@@ -17,11 +17,10 @@ _KEY = "trace"
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-@dataclass(slots=True)
-class RequestTrace:
+class RequestTrace(msgspec.Struct, eq=False):
     request_id: str
-    calls: list[CallRecord] = field(default_factory=list)
-    error_codes: list[str] = field(default_factory=list)
+    calls: list[CallRecord] = []
+    error_codes: list[str] = []
     operation: str | None = None
 
 

@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
+from serving import served
 
 from harness import Caller, Sandbox
 from server.alarms import Alarms
 from server.departures import PATIENCE_S
+from server.protocols import ServingConfig, StreamingHTTPProtocol
 
 # The test's own client may hold on to the last one.
 TIMES = 3
@@ -89,6 +92,27 @@ async def test_the_ids_of_many_kinds_leave_nothing_behind(first: Caller) -> None
     assert len(found["nodes"]) == len(ids) > 0
     assert "RequestContext" not in garbage
     assert "DataLoader" not in garbage
+
+
+async def test_nothing_of_a_request_on_a_connection_waits_for_the_collector(
+    app: Any, first: Caller
+) -> None:
+    """uvicorn's cycle holds the scope; with its `send` in the scope, both stayed."""
+    config = ServingConfig(
+        app, http=StreamingHTTPProtocol, lifespan="off", log_config=None
+    )
+    async with (
+        served(app, config) as url,
+        httpx.AsyncClient(base_url=url, cookies=first.http.cookies) as http,
+    ):
+        for path, body in (("/graphql", {"query": OPERATIONS["lists"]}), ("/x", {})):
+            await http.post(path, json=body)
+            with collected() as garbage:
+                for _ in range(TIMES):
+                    answer = await http.post(path, json=body)
+            assert answer.status_code == (200 if path == "/graphql" else 404)
+            kept = {"RequestResponseCycle", "Answer", "Head", "Session", "LateSession"}
+            assert not kept & set(garbage), (path, garbage)
 
 
 FAILING = {

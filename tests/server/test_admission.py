@@ -31,6 +31,11 @@ def admission(*, busy: bool) -> Admission:
     return Admission(now=loop.time, cpu=Processor(busy=busy).used)
 
 
+async def enter(admission: Admission) -> None:
+    if not admission.enter_at_once():
+        await admission.stand_in_line()
+
+
 class Crowd:
     """Operations that end when they are told to."""
 
@@ -41,7 +46,7 @@ class Crowd:
         self.tasks = [asyncio.create_task(self._operate(n)) for n in range(size)]
 
     async def _operate(self, number: int) -> None:
-        await self._admission.enter()
+        await enter(self._admission)
         self.begun.append(number)
         try:
             await self.ends[number].wait()
@@ -126,17 +131,17 @@ def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
     async def run() -> None:
         doors = admission(busy=True)
         for _ in range(AT_ONCE):
-            await doors.enter()
+            await enter(doors)
 
         # One is let in at each look, and these take all the looks of that time.
         before = [
-            asyncio.create_task(doors.enter())
+            asyncio.create_task(enter(doors))
             for _ in range(int(2 * LONGEST_WAIT_S / LOOK_S))
         ]
         await asyncio.sleep(0)
         began = asyncio.get_running_loop().time()
         with pytest.raises(RefusalError) as refused:
-            await doors.enter()
+            await enter(doors)
         waited_s = asyncio.get_running_loop().time() - began
         assert waited_s == pytest.approx(LONGEST_WAIT_S, abs=2 * LOOK_S)
         assert refused.value.status == 503
@@ -150,8 +155,8 @@ def test_nothing_is_looked_after_when_nobody_waits() -> None:
     async def run() -> None:
         doors = admission(busy=True)
         for _ in range(AT_ONCE):
-            await doors.enter()
-        waiting = asyncio.create_task(doors.enter())
+            await enter(doors)
+        waiting = asyncio.create_task(enter(doors))
         await asyncio.sleep(2 * LOOK_S)
         assert waiting.done()
         assert doors._look is None

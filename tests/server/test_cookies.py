@@ -4,20 +4,15 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from door_harness import COOKIE, behind_the_door
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from server.cookies import SessionCookieMiddleware, session_of
-from server.telemetry import TelemetryMiddleware
-from session.cookie import CookieSettings, SessionCookie
+from server.cookies import session_of
+from session.cookie import SessionCookie
 from session.session import Session
 
-SETTINGS = CookieSettings(
-    passwords={"1": "kq3J0x7VbP1mZr9YtW5nH2cL8dF4gS6a"}, secure=False
-)
 VAULT_KEY = "k" * 32
 Action = Callable[[Session], None]
 
@@ -51,7 +46,7 @@ class Page:
 
 @pytest.fixture
 def cookie() -> CountingCookie:
-    return CountingCookie(SETTINGS)
+    return CountingCookie(COOKIE)
 
 
 def sealed(cookie: SessionCookie) -> str:
@@ -62,13 +57,7 @@ def sealed(cookie: SessionCookie) -> str:
 
 def asking(cookie: SessionCookie) -> Callable[..., Awaitable[httpx.Response]]:
     async def ask(action: Action | None, **headers: str) -> httpx.Response:
-        app = Starlette(
-            routes=[Route("/", Page(action))],
-            middleware=[
-                Middleware(TelemetryMiddleware),
-                Middleware(SessionCookieMiddleware, cookie=cookie),
-            ],
-        )
+        app = behind_the_door(Route("/", Page(action)), cookie=cookie)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://a") as http:
             return await http.get("/", headers=headers)

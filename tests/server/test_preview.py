@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from door_harness import behind_the_door
 from serving import served
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -42,10 +42,7 @@ from clients.http import (
 )
 from clients.transports import DEFAULT_TRANSPORT
 from schema.errors import details_of
-from server.guard import GuardMiddleware
 from server.preview import PreviewRoute
-from server.settings import GuardSettings
-from server.telemetry import TelemetryMiddleware
 from server.upstream_settings import StorageSettings
 
 FILE_ID = "5ecfa3ab-72d1-4b2a-9c3d-000000000001"
@@ -56,9 +53,6 @@ FILE = ConduitFile(
     size=7,
     created_at="2026-01-01",
     updated_at="2026-01-01",
-)
-GUARD = GuardSettings(
-    cors_origins=frozenset(), max_body_bytes=1024, body_s=1, trusted_proxy_hops=0
 )
 
 
@@ -145,13 +139,7 @@ async def storage() -> AsyncIterator[tuple[Storage, str]]:
 def preview_app(stub: StubStorage, *hosts: str) -> Starlette:
     settings = StorageSettings(hosts=frozenset(hosts), rewrites={})
     route = PreviewRoute(lambda scope: stub, settings)
-    return Starlette(
-        routes=[Route("/preview/{file_id:path}", route)],
-        middleware=[
-            Middleware(TelemetryMiddleware),
-            Middleware(GuardMiddleware, settings=GUARD, cookie_name="conduit_session"),
-        ],
-    )
+    return behind_the_door(Route("/preview/{file_id:path}", route))
 
 
 @asynccontextmanager

@@ -5,14 +5,13 @@ import logging
 
 import httpx
 import pytest
+from door_harness import behind_the_door
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from clients.http import CallRecord
 from server.logs import JSONFormatter, blot, record_of
-from server.telemetry import TelemetryMiddleware
 from server.trace import trace_of
 
 LOGGER = "mainstem.request"
@@ -105,10 +104,7 @@ class Failing:
 
 
 def failing_app(*, after_start: bool) -> Starlette:
-    return Starlette(
-        routes=[Route("/", Failing(after_start=after_start))],
-        middleware=[Middleware(TelemetryMiddleware)],
-    )
+    return behind_the_door(Route("/", Failing(after_start=after_start)))
 
 
 async def test_an_unexpected_failure_is_a_masked_500_and_logged(
