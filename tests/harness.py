@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from forked_server import ForkedServer
+from serving import NO_TLS
 
 from clients.transports import DEFAULT_TRANSPORT
 
@@ -102,7 +104,7 @@ def started_sandbox(ready: Path, *options: str) -> Iterator[Sandbox]:
     with subprocess.Popen([*command, "--ready-file", str(ready)], cwd=ROOT) as process:
         try:
             wait_for(ready, process)
-            with httpx.Client(trust_env=False) as http:
+            with httpx.Client(trust_env=False, verify=NO_TLS) as http:
                 yield Sandbox(**json.loads(ready.read_text()), http=http)
         finally:
             process.terminate()
@@ -182,31 +184,27 @@ def server_process(sandbox: Sandbox, **environment: str) -> Iterator[str]:
         process.wait(20)
 
 
-def start_server(
-    sandbox: Sandbox, port: int, **environment: str
-) -> subprocess.Popen[bytes]:
-    """Start `python -m server`; its log goes nowhere."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "server"],
-        cwd=ROOT,
-        env=os.environ | sandbox.environment | environment | {"PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start_server(sandbox: Sandbox, port: int, **environment: str) -> ForkedServer:
+    """Start a server; its log goes nowhere."""
+    settings = os.environ | sandbox.environment | environment | {"PORT": str(port)}
+    return ForkedServer(settings, Path(os.devnull))
 
 
-def wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_alive(
+    url: str, process: ForkedServer | subprocess.Popen[bytes], limit_s: float = 60
+) -> None:
     """Wait until a started server answers."""
-    deadline = time.monotonic() + 60
-    while True:
-        assert process.poll() is None, f"ended with {process.returncode}"
-        assert time.monotonic() < deadline, "the server does not answer"
-        try:
-            httpx.get(f"{url}/health/live", trust_env=False).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
+    deadline = time.monotonic() + limit_s
+    with httpx.Client(trust_env=False, verify=NO_TLS) as http:
+        while True:
+            assert process.poll() is None, f"ended with {process.returncode}"
+            assert time.monotonic() < deadline, "the server does not answer"
+            try:
+                http.get(f"{url}/health/live").raise_for_status()
+            except httpx.TransportError:
+                time.sleep(0.02)
+            else:
+                return
 
 
 def free_port() -> int:

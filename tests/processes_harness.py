@@ -8,8 +8,6 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,8 +18,10 @@ from typing import Any
 
 import httpx
 import redis
+from forked_server import ForkedServer
+from serving import NO_TLS
 
-from harness import PASSWORD, ROOT, Sandbox, free_port, wait_until_alive
+from harness import PASSWORD, Sandbox, free_port, wait_until_alive
 
 QUERY = "{ viewer { email } posts(first: 1) { nodes { title } } }"
 RETRYABLE = {"UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT"}
@@ -35,21 +35,15 @@ class Servers:
     """Server processes on free ports; each writes its log into a file."""
 
     folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[ForkedServer] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
 
     def start(self, environment: dict[str, str]) -> str:
         """Start one more; gives its address, where it does not answer yet."""
         port = free_port()
-        with (self.folder / f"{port}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "server"],
-                cwd=ROOT,
-                env=os.environ | environment | {"PORT": str(port)},
-                stdout=log,
-                stderr=log,
-            )
-        self.processes.append(process)
+        log = self.folder / f"{port}.log"
+        settings = os.environ | environment | {"PORT": str(port)}
+        self.processes.append(ForkedServer(settings, log))
         self.urls.append(f"http://127.0.0.1:{port}")
         return self.urls[-1]
 
@@ -89,7 +83,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     """Keeps no cookies: who asks is said with each request."""
     # Shorter than a server keeps an idle connection: none is used as it is closed.
     limits = httpx.Limits(max_connections=64, keepalive_expiry=1.0)
-    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=60) as http:
+    async with httpx.AsyncClient(
+        trust_env=False, limits=limits, timeout=60, verify=NO_TLS
+    ) as http:
         yield http
 
 

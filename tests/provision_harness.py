@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serving import NO_TLS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harness import ROOT
@@ -106,7 +107,9 @@ class Stand:
         master_key = {"masterkey": self.state.settings.admin_master_key}
         settings = self.state.settings
         who = {"username": settings.admin_user, "password": settings.admin_password}
-        async with httpx.AsyncClient(base_url=self.admin, headers=master_key) as http:
+        async with httpx.AsyncClient(
+            base_url=self.admin, headers=master_key, verify=NO_TLS
+        ) as http:
             token = (await http.post("/login", json=who)).json()["token"]
             http.headers["Authorization"] = f"Bearer {token}"
             answer = await http.get(f"/database/{what}", params={"limit": 1000})

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serving import NO_TLS
 
 from harness import PASSWORD, Sandbox, server_process
 
@@ -255,7 +256,7 @@ def visit(running_sandbox: Sandbox) -> Iterator[Visit]:
     many = {"SIGN_IN_PER_ACCOUNT": "1000", "SIGN_IN_PER_ADDRESS": "1000"}
     with (
         server_process(running_sandbox, **many) as url,
-        httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
+        httpx.Client(base_url=url, trust_env=False, timeout=30, verify=NO_TLS) as http,
     ):
         visit = Visit(running_sandbox, http)
         signed = visit.ask(SIGN_IN, input={"email": EMAIL, "password": PASSWORD})

@@ -11,6 +11,7 @@ import httpx
 import jwt
 import pytest
 from own_conduit import OwnConduit
+from serving import NO_TLS
 
 from harness import Caller, Sandbox
 
@@ -99,6 +100,7 @@ class Notes:
             base_url=sandbox.flux,
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
+            verify=NO_TLS,
         )
 
     async def __aenter__(self) -> "Notes":

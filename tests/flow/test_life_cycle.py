@@ -16,6 +16,7 @@ from life_harness import Crowd, LiveServer, is_running, live_server, until
 from live_harness import NOTES, socket, stream
 from processes_harness import Device, sign_in
 from processes_harness import client as http_client
+from serving import NO_TLS
 
 from harness import Sandbox
 
@@ -47,7 +48,7 @@ async def readiness(url: str, crowd: Crowd) -> list[str]:
     """What is said to new connections until nobody listens; sends the crowd away."""
     said: list[str] = []
     while True:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
             try:
                 answer = await http.get(f"{url}/health/ready")
             except httpx.ConnectError:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serving import NO_TLS
 
 from harness import Caller, Sandbox, caller_of, running_app, server_process
 
@@ -117,7 +118,7 @@ async def test_who_leaves_ends_its_reads_and_not_its_writes(
     sandbox: Sandbox, query: str, variables: dict[str, Any], wrote: bool
 ) -> None:
     with server_process(sandbox) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=20, verify=NO_TLS) as http:
             caller = Caller(http)
             await caller.sign_in()
             sandbox.forget()
@@ -146,7 +147,7 @@ async def test_who_leaves_does_not_end_a_renewal(sandbox: Sandbox) -> None:
     renewal = ("conduit", "POST", "/authentication/renew")
     posts = "{ posts(first: 1) { nodes { id } } }"
     with server_process(sandbox) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=20, verify=NO_TLS) as http:
             caller = Caller(http)
             await caller.sign_in()
             sandbox.forget()

@@ -8,14 +8,15 @@ import asyncio
 import contextlib
 import os
 import random
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 import redis
+from forked_server import ForkedServer
 from own_conduit import OwnConduit
+from serving import NO_TLS
 from upload_harness import (
     BOUNDARY,
     END,
@@ -47,7 +48,7 @@ def as_it_was(running_sandbox: Sandbox) -> Iterator[None]:
 
 
 @pytest.fixture
-def server(sandbox: Sandbox) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def server(sandbox: Sandbox) -> Iterator[tuple[str, ForkedServer]]:
     port = free_port()
     process = start_server(sandbox, port, BODY_TIMEOUT_S="1", SHUTDOWN_TIMEOUT_S="1")
     try:
@@ -59,7 +60,7 @@ def server(sandbox: Sandbox) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture
-async def caller(server: tuple[str, subprocess.Popen[bytes]], sandbox: Sandbox):
+async def caller(server: tuple[str, ForkedServer], sandbox: Sandbox):
     async with client(server[0]) as http:
         caller = Caller(http)
         await caller.sign_in("first", PASSWORD)
@@ -84,7 +85,7 @@ async def a_server(
 
 
 def client(url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=120)
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=120, verify=NO_TLS)
 
 
 async def multipart_of(content: bytes, name: str):
@@ -243,7 +244,7 @@ async def begin(
 
 
 async def test_a_server_that_is_stopped_in_mid_upload_leaves_no_record(
-    caller: Caller, server: tuple[str, subprocess.Popen[bytes]], sandbox: Sandbox
+    caller: Caller, server: tuple[str, ForkedServer], sandbox: Sandbox
 ) -> None:
     async def endless():
         while True:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from serving import NO_TLS
 
 from harness import PASSWORD, Caller, Sandbox, caller_of, running_app
 
@@ -19,7 +20,9 @@ FIRST = {"viewer": {"email": "first@example.com"}}
 async def test_a_session_opened_there_works_here(
     anonymous: Caller, start_guide_app: Callable[..., str], version: int
 ) -> None:
-    async with httpx.AsyncClient(base_url=start_guide_app(version)) as there:
+    async with httpx.AsyncClient(
+        base_url=start_guide_app(version), verify=NO_TLS
+    ) as there:
         answer = await there.post("/sign-in", json=ACCOUNT)
         assert answer.status_code == 200
         anonymous.http.cookies.update(dict(there.cookies))
@@ -32,7 +35,7 @@ async def test_a_session_opened_here_works_there(
 ) -> None:
     cookies = dict(first.http.cookies)
     url = start_guide_app(version)
-    async with httpx.AsyncClient(base_url=url, cookies=cookies) as there:
+    async with httpx.AsyncClient(base_url=url, cookies=cookies, verify=NO_TLS) as there:
         session = (await there.get("/session")).json()
         assert set(session) == {"userId", "vaultKey"}
         user = (await there.get("/me")).json()["user"]
@@ -46,13 +49,13 @@ async def test_signing_out_on_one_side_signs_out_on_the_other(
 ) -> None:
     cookies = dict(first.http.cookies)
     url = start_guide_app(version)
-    async with httpx.AsyncClient(base_url=url, cookies=cookies) as there:
+    async with httpx.AsyncClient(base_url=url, cookies=cookies, verify=NO_TLS) as there:
         assert (await there.get("/me")).json()["user"]
         await first.data("mutation { signOut { ok } }")
         assert (await there.get("/me")).json()["user"] is None
     await first.sign_in("first")
     cookies = dict(first.http.cookies)
-    async with httpx.AsyncClient(base_url=url, cookies=cookies) as there:
+    async with httpx.AsyncClient(base_url=url, cookies=cookies, verify=NO_TLS) as there:
         await there.post("/sign-out")
     assert await first.data(VIEWER) == {"viewer": None}
 
@@ -64,7 +67,7 @@ async def test_passwords_rotate_while_both_sides_run(
     old, new = sandbox.session_secret, "rotated-session-secret-9876543210-zyxwvuts"
     both = json.dumps({"1": old, "2": new})
     url = start_guide_app(version, secret=json.dumps({"1": old}))
-    async with httpx.AsyncClient(base_url=url) as there:
+    async with httpx.AsyncClient(base_url=url, verify=NO_TLS) as there:
         await there.post("/sign-in", json=ACCOUNT)
         cookies = dict(there.cookies)
     rotated = sandbox.environment | {"SESSION_SECRET": both}
@@ -76,7 +79,7 @@ async def test_passwords_rotate_while_both_sides_run(
         assert resealed.startswith("conduit_session=Fe26.2*2*")
         cookies = {"conduit_session": resealed.split(";")[0].partition("=")[2]}
     url = start_guide_app(version, secret=both)
-    async with httpx.AsyncClient(base_url=url, cookies=cookies) as there:
+    async with httpx.AsyncClient(base_url=url, cookies=cookies, verify=NO_TLS) as there:
         assert (await there.get("/me")).json()["user"]["email"] == "first@example.com"
 
 

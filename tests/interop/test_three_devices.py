@@ -17,6 +17,7 @@ from processes_harness import (
     records,
     sign_in,
 )
+from serving import NO_TLS
 
 from harness import PASSWORD, Sandbox
 
@@ -135,7 +136,7 @@ async def test_any_order_keeps_the_others_signed_in_and_the_last_ends_all(
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport) as here,
-        httpx.AsyncClient(base_url=there_url) as there,
+        httpx.AsyncClient(base_url=there_url, verify=NO_TLS) as there,
     ):
         person = Person(sandbox, here, there)
         order = random.Random(seed)  # noqa: S311 - no secret

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import uvicorn
-from serving import served
+from serving import NO_TLS, served
 from starlette.types import Receive, Scope, Send
 
 from sandbox.faults import Fault, FaultyUpstream
@@ -52,7 +52,7 @@ async def upstream(work: Counter, http: str) -> AsyncIterator[httpx.AsyncClient]
     config = uvicorn.Config(app, http=http, lifespan="off", log_config=None)
     async with (
         served(app, config) as base_url,
-        httpx.AsyncClient(base_url=base_url, timeout=5) as client,
+        httpx.AsyncClient(base_url=base_url, timeout=5, verify=NO_TLS) as client,
     ):
         yield client
         app.faults.clear()
@@ -185,7 +185,7 @@ async def test_one_of_several_that_stand_together_clears_all(work: Counter) -> N
     async with (
         served(apps[0]) as asked,
         served(apps[1]) as other,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         apps[1].faults.add(Fault("/", status=503))
         first = await client.get(f"{other}/work")

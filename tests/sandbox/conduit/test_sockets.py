@@ -1,7 +1,7 @@
 """The two applications behind uvicorn: what only a real connection shows."""
 
 import httpx
-from serving import served
+from serving import NO_TLS, served
 
 from sandbox.conduit import ConduitState, create_conduit_app, create_file_server
 from sandbox.faults import FaultyUpstream
@@ -15,7 +15,7 @@ async def test_a_signed_url_streams_the_whole_file_without_a_length(
     async with (
         served(create_conduit_app(state)) as conduit_url,
         served(FaultyUpstream(create_file_server(state))) as file_url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         state.settings.file_server_url = file_url
         file = state.add_file("a b.png", PICTURE, is_public=True, folder="covers/")
@@ -34,7 +34,7 @@ async def test_bytes_that_are_put_to_an_upload_url_come_back(
 ) -> None:
     async with (
         served(create_file_server(state)) as file_url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         state.settings.file_server_url = file_url
         wanted = {"name": "up.bin", "size": len(PICTURE)}
@@ -52,7 +52,7 @@ async def test_a_head_of_more_than_16_kb_closes_the_connection(
 ) -> None:
     async with (
         served(create_conduit_app(state)) as url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         answer = await client.get(f"{url}/ready", params={"x": "y" * 17_000})
     assert (answer.status_code, answer.content) == (431, b"")
@@ -64,7 +64,7 @@ async def test_the_etag_of_an_answer_is_good_for_a_304(
 ) -> None:
     async with (
         served(create_conduit_app(state)) as url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         first = await client.get(f"{url}/ready")
         headers = {"If-None-Match": first.headers["etag"]}
