@@ -43,7 +43,6 @@ from graphql import (
 
 from .batch import BATCH, held_by
 from .collect import Collector, NotCompiledError
-from .kept import EXACT_VALUES, MISSING, Kept
 from .level import Level
 from .plan import Arguments, Field, Plan, Selection, Value, no_type
 from .run import Run
@@ -110,7 +109,7 @@ class Compiler:
                 field = self.field(type_, key, index, nodes, definition)
                 self.find_values(field, serial)
                 if field.constants is None and field.share_arguments:
-                    field.arguments = remembered(field.arguments, nodes[0])
+                    field.arguments = remembered(field)
                 field.quiet = is_quiet(field)
                 entries.append(field)
         fields = [entry for entry in entries if isinstance(entry, Field)]
@@ -225,31 +224,17 @@ def is_harmless(type_: Value) -> bool:
     return is_specified_scalar_type(named)
 
 
-def remembered(
-    make: Callable[[Run], Arguments], node: FieldNode
-) -> Callable[[Run], Arguments]:
-    """The arguments by the variables in them: the same few values come all the time.
+def remembered(field: Field) -> Callable[[Run], Arguments]:
+    """The arguments of a field, made once for equal variables.
 
     Only for arguments that calls may share.
     """
-    names = [
-        argument.value.name.value
-        for argument in node.arguments or ()
-        if isinstance(argument.value, VariableNode)
-    ]
-    known: Kept[Arguments] = Kept()
+    make = field.arguments
 
     def arguments(run: Run) -> Arguments:
-        coerced = run.variables.coerced
-        values = tuple([coerced.get(name, MISSING) for name in names])
-        classes = tuple(map(type, values))
-        if not EXACT_VALUES.issuperset(classes):
-            return make(run)
-        key = (values, classes)
-        found = known.get(key)
+        found = run.arguments.get(field)
         if found is None:
-            found = make(run)
-            known.keep(key, found)
+            found = run.arguments[field] = make(run)
         return found
 
     return arguments

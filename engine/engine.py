@@ -9,7 +9,7 @@ parsed anew is compiled anew. Documents have to be valid; the engine does not va
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphql import (
     DocumentNode,
@@ -27,7 +27,7 @@ from .collect import Measure, NotCompiledError, condition_names
 from .compile import compile_operation
 from .info import LazyInfo, full_info
 from .kept import EXACT_VALUES, MISSING, Kept
-from .plan import Counts, Fallback, Plan
+from .plan import Arguments, Counts, Fallback, Field, Plan
 from .reference import Reference, Result
 from .run import Run
 from .strawberry_fields import strawberry_fields
@@ -35,10 +35,13 @@ from .strawberry_fields import strawberry_fields
 MAX_VARIANTS = 16  # of one operation, by the values of its conditional variables
 MAX_DEPTH = 60  # of nested selections; deeper ones need graphql-core's guard
 MAX_SIZE = 10_000  # selections, fragments written out: compiling takes as long
-# Of all plans that are kept: some 2 kB each, whoever sent the documents.
+# Of all plans that are kept: some 3 kB each, whoever sent the documents.
 MAX_KEPT_SIZE = 50_000
 FALLBACK_SIZE = 500
 MAX_COERCION_ERRORS = 50  # as graphql-core
+
+# Variables, and the arguments that they came to; see `compile.remembered`.
+Coerced: TypeAlias = tuple[VariableValues, dict[Field, Arguments]]
 
 
 class Operation:
@@ -57,11 +60,11 @@ class Operation:
             definition.variable.name.value
             for definition in self.node.variable_definitions or ()
         ]
-        self.known: Kept[VariableValues] = Kept()
+        self.known: Kept[Coerced] = Kept()
 
     def coerced(
         self, schema: GraphQLSchema, given: dict[str, Any]
-    ) -> VariableValues | list[GraphQLError]:
+    ) -> Coerced | list[GraphQLError]:
         """The variables with their values, or what is wrong with those.
 
         Kept by what was given, where equal values are the same: numbers of rows, ids.
@@ -75,21 +78,23 @@ class Operation:
                 values.append(value)
         classes = tuple(map(type, values))
         if not EXACT_VALUES.issuperset(classes):
-            return self.coerce(schema, given)
+            coerced = self.coerce(schema, given)
+            return coerced if isinstance(coerced, list) else (coerced, {})
         key = (tuple(values), classes)
         known = self.known.get(key)
         if known is None:
             coerced = self.coerce(schema, given)
             if isinstance(coerced, list):
                 return coerced
-            known = coerced
+            known = coerced, {}
             self.known.keep(key, known)
+        variables, arguments = known
         # A resolver may change what it is given.
         own = {
             name: value.copy() if value.__class__ is list else value
-            for name, value in known.coerced.items()
+            for name, value in variables.coerced.items()
         }
-        return VariableValues(known.sources, own)
+        return VariableValues(variables.sources, own), arguments
 
     def coerce(
         self, schema: GraphQLSchema, given: dict[str, Any]
@@ -206,6 +211,7 @@ class Engine:
         operation.variants[conditions] = plan
         if len(operation.variants) > MAX_VARIANTS:
             operation.variants.popitem(last=False)
+            operation.known.clear()  # it knows the fields of that plan
         if len(operation.variants) > 1:  # the first was counted with the operation
             self.let_go()
         return plan
@@ -224,20 +230,20 @@ class Engine:
         The result is there at once if nothing has to be awaited.
         """
         operation = self.operation(document, operation_name)
-        variables = NO_VARIABLES
+        variables, arguments = NO_VARIABLES, None
         if isinstance(operation, Operation):
             definitions = operation.node.variable_definitions
             if definitions:
                 coerced = operation.coerced(self.schema, variable_values or {})
                 if isinstance(coerced, list):
                     return ExecutionResult(None, errors=coerced)
-                variables = coerced
+                variables, arguments = coerced
         plan = self.plan_for(operation, variables)
         if isinstance(plan, Plan):
             self.counts.compiled += 1
             run = Run(
                 plan, root_value, context_value, variables, self.info,
-                operation_extensions,
+                operation_extensions, arguments,
             )  # fmt: skip
             return run.execute()
         self.count(plan)

@@ -1,7 +1,7 @@
 """`Kept`: what was made of values, by those values; the same few come all the time.
 
-Used for the variables of an operation (`engine.py`) and the arguments of a field
-(`compile.py`). Its key is the values and their classes, since 1 equals True.
+Used for the variables of an operation, and with them for the arguments of its fields
+(`engine.py`). Its key is the values and their classes, since 1 equals True.
 """
 
 from __future__ import annotations

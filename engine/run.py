@@ -27,10 +27,20 @@ from .wait import BatchWait, Wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+running = asyncio.get_running_loop
+
 # Not awaitable, and what most resolvers answer: spares asking.
 PLAIN = frozenset((list, str, int, dict, type(None)))
 # Awaitable, whatever the instance.
 AWAITABLE = frozenset((CoroutineType, asyncio.Future, asyncio.Task))
+
+FIRST = range(1)
+
+
+def is_late(value: Value) -> bool:
+    """Whether the value of a resolver has to be awaited."""
+    class_ = value.__class__
+    return class_ in AWAITABLE or (class_ not in PLAIN and is_awaitable(value))
 
 
 class Run:
@@ -38,11 +48,13 @@ class Run:
 
     __slots__ = (
         "active",
+        "arguments",
         "background",
         "context",
         "errors",
         "fresh",
         "info",
+        "loop",
         "operation_extensions",
         "plan",
         "queue",
@@ -61,6 +73,7 @@ class Run:
         variables: VariableValues,
         info: Callable[[Run, Field, Level, int], Any],
         operation_extensions: Value = None,
+        arguments: dict[Field, Arguments] | None = None,
     ) -> None:
         self.plan = plan
         self.root_value = root_value
@@ -68,11 +81,14 @@ class Run:
         self.variables = variables
         self.info = info
         self.operation_extensions = operation_extensions
+        # Of fields whose calls may share them; those that equal variables came to.
+        self.arguments = {} if arguments is None else arguments
         self.errors: list[tuple[tuple[int, ...], GraphQLError]] = []
         self.active: dict[Wait, None] = {}
         self.fresh: list[Wait] = []
         self.ready: list[Wait] = []
         self.queue = list(plan.serial)
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.background: set[asyncio.Future[Any]] = set()
         self.root = Level(plan.root, [root_value])
@@ -94,7 +110,20 @@ class Run:
         """Await what is pending until nothing is left."""
         try:
             while self.active:
-                await self.turn()
+                here = self.begin()
+                if here is not None:
+                    try:
+                        value = await here.values[0]
+                    except Exception as error:
+                        here.failed(error)
+                    else:
+                        here.arrived(value)
+                elif self.active and not self.ready:
+                    self.waiter = (self.loop or running()).create_future()
+                    try:
+                        await self.waiter
+                    finally:
+                        self.waiter = None
                 ready, self.ready = self.ready, []
                 for wait in ready:
                     wait.settle()
@@ -110,25 +139,22 @@ class Run:
             raise
         return self.result()
 
-    async def turn(self) -> None:
-        """Wait until something is ready, or go on with what was awaited here."""
-        fresh, self.fresh = self.fresh, []
+    def begin(self) -> Wait | None:
+        """Begin what is new; gives the one that is left for the run to await itself."""
+        fresh = self.fresh
+        if not fresh:
+            return None
+        self.fresh = []
         here = self.awaited_here(fresh)
         if here is None or len(fresh) > 1:
-            loop = asyncio.get_running_loop()
+            # Asked for once: on CPython 3.11 it is a system call.
+            loop = self.loop = self.loop or running()
             for wait in fresh:
                 if wait is not here:
                     wait.start(loop)
         if here is not None:
-            if len(fresh) > 1:  # the others begin first, also if this one fails at once
-                await asyncio.sleep(0)
-            await here.alone()
-        elif self.active and not self.ready:
-            self.waiter = loop.create_future()
-            try:
-                await self.waiter
-            finally:
-                self.waiter = None
+            here.started = True
+        return here
 
     def awaited_here(self, fresh: list[Wait]) -> Wait | None:
         """The one that the run awaits itself, which spares a task.
@@ -163,6 +189,9 @@ class Run:
 
     def resolve(self, field: Field, level: Level) -> None:
         """Call the resolver of a field for the living rows of a level."""
+        if field.call is not None and len(level.outs) == 1:
+            self.resolve_one(field, level)
+            return
         rows = level.alive()
         if not rows:
             return
@@ -187,6 +216,23 @@ class Run:
             rows = [row for row in rows if row not in pending]
         complete(self, field, level, values, rows)
 
+    def resolve_one(self, field: Field, level: Level) -> None:
+        """The same for a level of one row, as the root is."""
+        if level.outs[0] is None:
+            return
+        call, arguments = field.call, field.constants
+        assert call is not None  # noqa: S101 (the caller looked)
+        try:
+            if arguments is None:
+                arguments = field.arguments(self)
+            value = call(self, field, level, 0, level.sources[0], arguments)
+        except Exception as error:
+            value = error
+        if is_late(value):
+            Wait(self, level, field, FIRST, None, [value], complete_positions)
+        else:
+            complete(self, field, level, [value])
+
     def call(
         self, field: Field, level: Level, rows: Sequence[int], arguments: Arguments
     ) -> tuple[list[Value], list[int]]:
@@ -204,8 +250,7 @@ class Run:
             except Exception as error:
                 value = error
             values[row] = value
-            class_ = value.__class__
-            if class_ in AWAITABLE or (class_ not in PLAIN and is_awaitable(value)):
+            if is_late(value):
                 awaited.append(row)
         return values, awaited
 

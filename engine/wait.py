@@ -93,19 +93,17 @@ class Wait:
             if n not in self.dropped:
                 future.add_done_callback(self.ended)
 
-    async def alone(self) -> None:
-        """Await the only one here, without a task, and go on with its value."""
-        self.started = True
-        try:
-            value = await self.values[0]
-        except Exception as error:
-            failed: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            self.values[0] = failed
-            self.ended(failed)
-            return
+    def arrived(self, value: Value) -> None:
+        """Go on with the value of the only one, which the run awaited itself."""
         self.remove()
         self.then(self.run, self.field, self.level, self.rows, self.slots, [value])
+
+    def failed(self, error: Exception) -> None:
+        """The same of its failure."""
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        self.values[0] = future
+        self.ended(future)
 
     def advance(self, _future: object) -> None:
         """Look for one that is pending still; a failure can wait for the others."""

@@ -168,8 +168,11 @@ class OnceLoader(ABC, Generic[K, V]):
         self._loads: dict[K, _Load[V]] = {}
 
     @abstractmethod
-    async def load_one(self, key: K) -> V:
+    def load_one(self, key: K) -> Awaitable[V]:
         """The value of `key`."""
+
+    def keep(self, value: V) -> None:
+        """Remember what came along with a value; nothing, if not overridden."""
 
     async def load(self, key: K) -> V:
         """The value of `key`. A failure is not kept."""
@@ -179,6 +182,7 @@ class OnceLoader(ABC, Generic[K, V]):
             return await self._load_of_another(key, load)
         try:
             value = await self.load_one(key)
+            self.keep(value)
         except BaseException as failure:
             # Not kept at hand: it holds this frame, and everything would wait for the
             # garbage collector.

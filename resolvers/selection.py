@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # paging knows errors and cursors, which is more than is needed here
+    from .paging import PageRequest
 
 # The column of `notes` behind each field of the type Note.
 _NOTE_COLUMNS: Final = {
@@ -41,6 +44,9 @@ class Selection:
     # Names of the fields below each field node of the document, by the node's identity;
     # kept with the document. None where @skip or @include may change them.
     below: dict[int, frozenset[str]] | None = None
+
+    # First pages asked for, by the place and what was asked; bounded by who keeps them.
+    pages: dict[tuple[object, ...], "PageRequest"] = field(default_factory=dict)
 
     def fields(self, type_name: str) -> frozenset[str]:
         """Names of the fields asked of `type_name`, those of its interfaces too."""

@@ -5,16 +5,17 @@ Used by the domain files. Here the arguments of a list are checked and turned in
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import strawberry
+from strawberry import Parent
 
 from resolvers.paging import DEFAULT_PAGE_SIZE, Page, PageRequest
 
 from .costs import Cost, ListSize
-from .fields import field
+from .fields import column, field
 from .info import Info
 from .selections import selected_fields
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 log = logging.getLogger("mainstem.limits")
+
+MAX_KEPT_PAGES: Final = 64  # of one operation: the same few are asked for
 
 First = Annotated[
     int | None,
@@ -87,40 +90,40 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[T]):
-    """Relay's connection over a `Page`; cursors are made only when asked for."""
+    """Relay's connection; its objects are pages (`Page`) of records."""
 
-    page: strawberry.Private[Page[Any]]  # of records; `nodes` holds their types
-    nodes: list[T] = strawberry.field(
-        description="The rows of this page, without their cursors."
-    )
+    nodes: list[T] = column("items", "The rows of this page, without their cursors.")
 
     @field("The rows of this page, each with its cursor.")
-    def edges(self) -> list[Edge[T]]:
+    @staticmethod
+    def edges(page: Parent[Page[Any]]) -> list[Edge[T]]:
         """Pair every row with its cursor."""
-        cursor_at = self.page.cursor_at
+        cursor_at = page.cursor_at
         return [
             Edge(cursor=cursor_at(index), node=node)
-            for index, node in enumerate(self.nodes)
+            for index, node in enumerate(page.items)
         ]
 
     @field("Where this page stands in its list.")
-    def page_info(self) -> PageInfo:
+    @staticmethod
+    def page_info(page: Parent[Page[Any]]) -> PageInfo:
         """What the page knows of its neighbours."""
-        page, last = self.page, len(self.nodes) - 1
+        rows = page.items
         return PageInfo(
             has_next_page=page.has_next,
             has_previous_page=page.has_previous,
-            start_cursor=page.cursor_at(0) if self.nodes else None,
-            end_cursor=page.cursor_at(last) if self.nodes else None,
+            start_cursor=page.cursor_at(0) if rows else None,
+            end_cursor=page.cursor_at(len(rows) - 1) if rows else None,
         )
 
     @field(
         "Rows in the whole list, whatever the page. Counted only when asked for.",
         Cost(weight="5"),  # a call of its own when there is a cursor
     )
-    async def total_count(self) -> int | None:
+    @staticmethod
+    async def total_count(page: Parent[Page[Any]]) -> int | None:
         """Ask the page; a failure costs this field alone."""
-        return await self.page.total()
+        return await page.total()
 
 
 def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> ListSize:
@@ -133,20 +136,19 @@ def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> Li
     )
 
 
-def connection(page: Page[R], kind: type[T]) -> Connection[T]:
-    """The connection over a page of records, which are the objects of the type."""
-    return Connection(page=page, nodes=cast("list[T]", page.items))
+def connection(page: Awaitable[Page[R]], kind: type[T]) -> Connection[T]:
+    """The connection of a type of records: their page, which the engine awaits.
+
+    Only the type checker learns something.
+    """
+    return cast("Connection[T]", page)
 
 
 def connections(
-    pages: Iterable[Page[R] | Exception], kind: type[T]
+    pages: list[Page[R] | Exception], kind: type[T]
 ) -> list[Connection[T] | None]:
     """The connections of many lists; a failed one stays the exception it is."""
-    made = [
-        page if isinstance(page, Exception) else connection(page, kind)
-        for page in pages
-    ]
-    return cast("list[Connection[T] | None]", made)
+    return cast("list[Connection[T] | None]", pages)
 
 
 def page_request(
@@ -160,15 +162,26 @@ def page_request(
 ) -> PageRequest:
     """Check a list's arguments. Raises: InvalidInputError."""
     context = info.context
-    request = PageRequest.checked(
-        wants=selected_fields(info),
-        first=first,
-        after=after,
-        last=last,
-        before=before,
-        default=default,
-        maximum=context.max_page_size,
-    )
+    pages = context.selection.pages
+    place = id(info._raw_info.field_nodes[0])
+    key = (place, first, after, last, before, default, context.max_page_size)
+    request = pages.get(key)
+    if request is None:
+        wants = selected_fields(info)
+        request = PageRequest.checked(
+            wants=wants,
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+            default=default,
+            maximum=context.max_page_size,
+        )
+        # A cursor comes once; a place's own fields may depend on variables.
+        if after is before is None and context.selection.below is not None:
+            if len(pages) >= MAX_KEPT_PAGES:
+                pages.clear()
+            pages[key] = request
     measured = context.measured_page_size
     if measured is not None and request.size > measured:
         log.warning(

@@ -91,12 +91,12 @@ class FileQuery:
         "Files, newest first. Needs the GetFiles endpoint of conduit-init.json.",
         paged(forward_only=True),
     )
-    async def files(
+    def files(
         self, info: Info, first: First = None, after: After = None
     ) -> FileConnection | None:
         """One call; see `resolvers.files.list_files`."""
         page = page_request(info, first=first, after=after)
-        return connection(await files.list_files(info.context, page), File)
+        return connection(files.list_files(info.context, page), File)
 
 
 @strawberry.input(description="A new file in the viewer's own folder.")

@@ -123,7 +123,7 @@ NoteFilterArgument = Annotated[
 ]
 
 
-async def list_notes(
+def list_notes(
     info: Info,
     page: PageRequest,
     order: NoteOrder | None,
@@ -135,7 +135,7 @@ async def list_notes(
         descending=order is None or order.direction is OrderDirection.DESC,
         conditions=conditions,
     )
-    return connection(await notes.list_notes(info.context, wanted), Note)
+    return connection(notes.list_notes(info.context, wanted), Note)
 
 
 @strawberry.type
@@ -153,7 +153,7 @@ class NoteQuery:
         "cursors: rows inserted meanwhile never shift a page.",
         paged(),
     )
-    async def notes(
+    def notes(
         self,
         info: Info,
         first: First = None,
@@ -166,7 +166,7 @@ class NoteQuery:
         """One call; see `resolvers.notes.list_notes`."""
         page = page_request(info, first=first, after=after, last=last, before=before)
         conditions = filter.conditions() if filter else EVERY_NOTE
-        return await list_notes(info, page, order_by, conditions)
+        return list_notes(info, page, order_by, conditions)
 
 
 @strawberry.input(description="A new note of the viewer.")

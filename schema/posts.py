@@ -172,7 +172,7 @@ _SORTS: dict[PostOrderField, SortField] = {
 }
 
 
-async def list_posts(
+def list_posts(
     info: Info,
     page: PageRequest,
     order: PostOrder | None,
@@ -187,7 +187,7 @@ async def list_posts(
             descending=order.direction is OrderDirection.DESC,
             conditions=conditions,
         )
-    return connection(await posts.list_posts(info.context, wanted), Post)
+    return connection(posts.list_posts(info.context, wanted), Post)
 
 
 @strawberry.type
@@ -207,7 +207,7 @@ class PostQuery:
         "creation rows inserted meanwhile never shift a page.",
         paged(),
     )
-    async def posts(
+    def posts(
         self,
         info: Info,
         first: First = None,
@@ -221,9 +221,9 @@ class PostQuery:
         """One call; see `resolvers.posts.list_posts`."""
         page = page_request(info, first=first, after=after, last=last, before=before)
         if filter is None and scope is None:
-            return await list_posts(info, page, order_by)
+            return list_posts(info, page, order_by)
         conditions = (filter or PostFilter()).conditions(scope=scope)
-        return await list_posts(info, page, order_by, conditions)
+        return list_posts(info, page, order_by, conditions)
 
 
 @strawberry.input(description="A new post of the viewer.")

@@ -38,7 +38,7 @@ class User(Node):
 
     @field("Posts written by this person.", paged(forward_only=True), Cost(weight="10"))
     @staticmethod
-    async def posts(
+    def posts(
         user: Parent[ConduitUser],
         info: Info,
         first: First = None,
@@ -48,7 +48,7 @@ class User(Node):
         """One call per person: no upstream lists for many authors at once."""
         page = page_request(info, first=first, after=after)
         by_author = PostConditions(author_id=user.id)
-        return await list_posts(info, page, order_by, by_author)
+        return list_posts(info, page, order_by, by_author)
 
 
 @record_type(ConduitViewer, "The signed-in person.")
@@ -71,7 +71,7 @@ class Viewer(Node):
         return shown(User, ConduitUser(id=viewer.id, username=viewer.username))
 
     @field("The viewer's notes; newest first unless ordered otherwise.", paged())
-    async def notes(
+    def notes(
         self,
         info: Info,
         first: First = None,
@@ -82,7 +82,7 @@ class Viewer(Node):
     ) -> NoteConnection | None:
         """One call; shared with an equal list under `notes`."""
         page = page_request(info, first=first, after=after, last=last, before=before)
-        return await list_notes(info, page, order_by)
+        return list_notes(info, page, order_by)
 
     @field(
         "Posts written by the viewer (custom endpoint GetPostsByAuthor, "
@@ -90,7 +90,7 @@ class Viewer(Node):
         paged(forward_only=True),
     )
     @staticmethod
-    async def posts(
+    def posts(
         viewer: Parent[ConduitViewer],
         info: Info,
         first: First = None,
@@ -100,7 +100,7 @@ class Viewer(Node):
         """One call."""
         page = page_request(info, first=first, after=after)
         by_viewer = PostConditions(author_id=viewer.id)
-        return await list_posts(info, page, order_by, by_viewer)
+        return list_posts(info, page, order_by, by_viewer)
 
     @field("Where the viewer is signed in; the last used first.", SESSIONS_SIZE)
     async def sessions(self, info: Info) -> list[ViewerSession] | None:
