@@ -24,7 +24,14 @@ BEGUN_FIRST = ("trials", "benchmarks", "flow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files in the order of `BEGUN_FIRST`, the rest as it was collected."""
+    """Files in the order of `BEGUN_FIRST`, the rest as it was collected.
+
+    Raises: pytest.UsageError: a name is another one in each process, and so the
+    workers of `make test` would not find the same tests.
+    """
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError("names with an address in them: " + unstable[0])
     place = {folder: n for n, folder in enumerate(BEGUN_FIRST)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
 

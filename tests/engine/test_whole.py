@@ -156,6 +156,9 @@ class Awaited:
     def __await__(self) -> Any:
         return late().__await__()
 
+    def __repr__(self) -> str:
+        return "Awaited()"
+
 
 @pytest.mark.parametrize(
     "book",
