@@ -7,7 +7,6 @@ Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -45,8 +44,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False):
     shared: bool = False
 
 
-@dataclass(slots=True)
-class CallScope:
+class CallScope(msgspec.Struct, eq=False):
     """What the upstream calls of one GraphQL request share.
 
     `deadline` is in the event loop's time. `forwarded_for` is the client's address,
@@ -59,11 +57,11 @@ class CallScope:
     request_id: str
     deadline: float
     forwarded_for: str | None = None
-    calls: list[CallRecord] = field(default_factory=list)
+    calls: list[CallRecord] = []
     max_calls: int | None = None
     started: int = 0
     fresh_from: float = math.inf
-    _reads: set[asyncio.Task[object]] = field(default_factory=set, repr=False)
+    _reads: set[asyncio.Task[object]] = set()
 
     def admit(self, service: Service, operation: str) -> None:
         """Count a call that is to be made. Raises: TooManyCallsError."""

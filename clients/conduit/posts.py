@@ -6,6 +6,7 @@ conduit.md §3 (built-in routes and the traps of writing), §4, §12.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Literal, TypedDict
 
@@ -121,26 +122,19 @@ class ConduitPosts:
 
         Raises: InvalidInputError: malformed id; text that cannot be searched for.
         """
-        field, descending = sort
-        page = {
-            "skip": str(skip),
-            "limit": str(limit),
-            "sort": database.sort_by(field, descending=descending),
-            **database.populated(populate),
-            **database.scoped(scope),
-        }
+        if author_id is None and title_contains is None:
+            target = _list_target(limit, skip, sort, populate, scope)
+            return await self._page(target, "posts page")
+        page = _parameters(limit, skip, sort, populate, scope)
         conditions: dict[str, str] = {}
         if author_id is not None:
             conditions["authorId"] = self._calls.id(author_id, field="authorId")
         if title_contains is not None:
             conditions["title"] = database.like(title_contains, field="titleContains")
             target = database.function("SearchPosts", conditions | page)
-        elif author_id is not None:
-            target = database.function("GetPostsByAuthor", conditions | page)
-            return await self._author_page(target, skip, limit, sort)
-        else:
-            target = database.target("/database/Post", page)
-        return await self._page(target, "posts page")
+            return await self._page(target, "posts page")
+        target = database.function("GetPostsByAuthor", conditions | page)
+        return await self._author_page(target, skip, limit, sort)
 
     async def count(
         self,
@@ -375,6 +369,29 @@ class ConduitPosts:
 
     def _cover_id(self, id: str | None) -> str | None:
         return None if id is None else self._calls.id(id, field="coverFileId")
+
+
+@lru_cache(maxsize=256)
+def _list_target(
+    limit: int, skip: int, sort: Sort, populate: Populate, scope: str | None
+) -> str:
+    return database.target(
+        "/database/Post", _parameters(limit, skip, sort, populate, scope)
+    )
+
+
+def _parameters(
+    limit: int, skip: int, sort: Sort, populate: Populate, scope: str | None
+) -> dict[str, str]:
+    """Of a page by offset. Raises: InvalidInputError."""
+    field, descending = sort
+    return {
+        "skip": str(skip),
+        "limit": str(limit),
+        "sort": database.sort_by(field, descending=descending),
+        **database.populated(populate),
+        **database.scoped(scope),
+    }
 
 
 def _kept(response: Response, sent: Mapping[str, object]) -> ConduitPost:

@@ -24,6 +24,7 @@ from .records import FluxNote, FluxNotePage, NoteConditions
 NOTE_COLUMNS: Final = frozenset(FluxNote.__struct_fields__)
 # What a cursor is made of.
 _KEYSET_COLUMNS: Final = frozenset({"id", "created_at"})
+_ID: Final = frozenset({"id"})
 _BY_IDS: Final = "notes by ids"
 _COUNT_EXACTLY: Final = {"Prefer": "count=exact"}
 
@@ -33,6 +34,7 @@ class _PostCount(msgspec.Struct):
     n: int
 
 
+_COUNT_COLUMNS: Final = frozenset(_PostCount.__struct_fields__)
 _NOTES: Final = msgspec.json.Decoder(list[FluxNote])
 _COUNTS: Final = msgspec.json.Decoder(list[_PostCount])
 
@@ -125,7 +127,7 @@ class FluxNotes:
         """`HEAD /notes` with an exact count: no rows travel."""
         response = await self._calls.read(
             postgrest.target(
-                "/notes", columns=["id"], conditions=_conditions(conditions), limit=0
+                "/notes", columns=_ID, conditions=_conditions(conditions), limit=0
             ),
             method="HEAD",
             operation="notes count",
@@ -185,7 +187,7 @@ class FluxNotes:
         counts = {flux_id(id): 0 for id in post_ids}
         if not counts:
             return {}
-        target = postgrest.target("/rpc/note_counts_by_post", columns=["post_id", "n"])
+        target = postgrest.target("/rpc/note_counts_by_post", columns=_COUNT_COLUMNS)
         size = self._calls.http.groups_per_call(1)
         responses = await concurrently(
             [
@@ -248,9 +250,9 @@ class FluxNotes:
     async def delete(self, id: str) -> bool:
         """`DELETE /notes?id=eq.…`; whether there was a row that we may delete."""
         response = await self._calls.write(
-            "DELETE", _one(id, frozenset({"id"})), operation="delete note"
+            "DELETE", _one(id, _ID), operation="delete note"
         )
-        return bool(_rows(response, frozenset({"id"})))
+        return bool(_rows(response, _ID))
 
 
 def _by_ids(ids: Sequence[str], columns: frozenset[str]) -> str:

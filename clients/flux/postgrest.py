@@ -6,6 +6,7 @@ sizes); recordings 02-filters, 14-keyset, 15-long-urls, 20-corners.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Final
 from urllib.parse import quote
 
@@ -94,7 +95,7 @@ def encoded(value: str, *, field: str = "filter") -> str:
 def target(
     path: str,
     *,
-    columns: Iterable[str],
+    columns: frozenset[str],
     conditions: Iterable[Condition] = (),
     order: str | None = None,
     limit: int | None = None,
@@ -103,13 +104,19 @@ def target(
 
     They are names of ours and need no encoding; values of conditions may.
     """
-    parts = [f"select={_ENCODED_COMMA.join(sorted(columns))}"]
+    parts = [_selection(columns)]
     parts += [f"{column}={encoded(value)}" for column, value in conditions]
     if order is not None:
         parts.append(f"order={order}")
     if limit is not None:
         parts.append(f"limit={limit}")
     return f"{path}?{'&'.join(parts)}"
+
+
+@cache
+def _selection(columns: frozenset[str]) -> str:
+    """As many as there are sets of columns in use."""
+    return f"select={_ENCODED_COMMA.join(sorted(columns))}"
 
 
 def ids_that_fit(other_bytes: int, budget_bytes: int = URL_BUDGET_BYTES) -> int:

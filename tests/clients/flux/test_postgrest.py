@@ -116,7 +116,9 @@ def test_encodes_for_the_query(value: str, expected: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_what_is_encoded_arrives_as_it_was(value: str) -> None:
-    target = postgrest.target("/t", columns=["id"], conditions=[("c", f"eq.{value}")])
+    target = postgrest.target(
+        "/t", columns=frozenset({"id"}), conditions=[("c", f"eq.{value}")]
+    )
     assert sent(target) == [("select", "id"), ("c", f"eq.{value}")]
 
 
@@ -129,7 +131,7 @@ def test_a_keyset_says_what_the_recording_says(descending: bool, name: str) -> N
     )
     target = postgrest.target(
         "/notes",
-        columns=["id", "created_at"],
+        columns=frozenset({"id", "created_at"}),
         conditions=[postgrest.beyond(place, descending=descending)],
         order=postgrest.order_by_creation(descending=descending),
         limit=3,
