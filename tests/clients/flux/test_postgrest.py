@@ -156,13 +156,10 @@ def test_a_forged_cursor_cannot_leave_its_quotes() -> None:
 
 
 def test_columns_are_in_one_order_whatever_the_set() -> None:
-    columns = ["updated_at", "id", "body"]
+    columns = frozenset({"updated_at", "id", "body", "post_id", "created_at"})
     assert sent(postgrest.target("/t", columns=columns)) == [
-        ("select", "body,id,updated_at")
+        ("select", "body,created_at,id,post_id,updated_at")
     ]
-    assert postgrest.target("/t", columns=columns) == postgrest.target(
-        "/t", columns=reversed(columns)
-    )
 
 
 @pytest.mark.parametrize(
