@@ -108,10 +108,12 @@ def started_sandbox(ready: Path, *options: str) -> Iterator[Sandbox]:
                 yield Sandbox(**json.loads(ready.read_text()), http=http)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes], limit_s: float = 60) -> None:
+def wait_for(
+    path: Path, process: subprocess.Popen[bytes], limit_s: float = 180
+) -> None:
     """Wait until a started program has written its ready file."""
     deadline = time.monotonic() + limit_s
     while not path.exists():
@@ -181,7 +183,7 @@ def server_process(sandbox: Sandbox, **environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def start_server(sandbox: Sandbox, port: int, **environment: str) -> ForkedServer:
@@ -191,7 +193,7 @@ def start_server(sandbox: Sandbox, port: int, **environment: str) -> ForkedServe
 
 
 def wait_until_alive(
-    url: str, process: ForkedServer | subprocess.Popen[bytes], limit_s: float = 60
+    url: str, process: ForkedServer | subprocess.Popen[bytes], limit_s: float = 180
 ) -> None:
     """Wait until a started server answers."""
     deadline = time.monotonic() + limit_s

@@ -43,7 +43,7 @@ class Socket:
     async def say(self, **message: Any) -> None:
         await self.line.send(json.dumps(message))
 
-    async def hear(self, limit_s: float = 5) -> dict[str, Any]:
+    async def hear(self, limit_s: float = 20) -> dict[str, Any]:
         """The next message."""
         if self.seen:
             return self.seen.pop(0)
@@ -61,7 +61,7 @@ class Socket:
         await self.say(type="subscribe", id=id, payload=payload)
         await asyncio.sleep(0.3)
 
-    async def event(self, limit_s: float = 5) -> dict[str, Any]:
+    async def event(self, limit_s: float = 20) -> dict[str, Any]:
         """The data of the next event, which must have no errors."""
         message = await self.hear(limit_s)
         assert message["type"] == "next", message
@@ -76,7 +76,7 @@ class Socket:
             return True
         return False
 
-    async def closed(self, limit_s: float = 10) -> tuple[int, str]:
+    async def closed(self, limit_s: float = 20) -> tuple[int, str]:
         """Code and reason of the close; messages before it are passed over."""
         async with asyncio.timeout(limit_s):
             try:
@@ -114,7 +114,7 @@ class Stream:
     response: httpx.Response
     lines: AsyncIterator[str]
 
-    async def event(self, limit_s: float = 5) -> tuple[str, Any]:
+    async def event(self, limit_s: float = 20) -> tuple[str, Any]:
         """Name and data of the next event."""
         name = ""
         async with asyncio.timeout(limit_s):
@@ -126,7 +126,7 @@ class Stream:
                     return name, json.loads(text) if text else None
         return "", None
 
-    async def data(self, limit_s: float = 5) -> dict[str, Any]:
+    async def data(self, limit_s: float = 20) -> dict[str, Any]:
         """The data of the next event, which must be a result without errors."""
         name, payload = await self.event(limit_s)
         assert name == "next", name

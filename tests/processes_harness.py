@@ -59,7 +59,7 @@ class Servers:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(30)
+            process.wait(60)
 
 
 @asynccontextmanager
@@ -189,7 +189,7 @@ def renewals(sandbox: Sandbox) -> int:
     return sum(path == "/authentication/renew" for _, _, path in sandbox.calls())
 
 
-async def until(true: Callable[[], bool], *, within_s: float = 20.0) -> None:
+async def until(true: Callable[[], bool], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline

@@ -62,7 +62,7 @@ class Disturbance:
     def __init__(
         self,
         ids: list[str],
-        insert: Callable[[], Awaitable[str]],
+        insert: Callable[[], Awaitable[list[str]]],
         delete: Callable[[str], Awaitable[None]],
     ) -> None:
         self.born: set[str] = set()
@@ -73,8 +73,7 @@ class Disturbance:
         self._victims = random.Random(7).sample(ids, len(ids) // 2)  # noqa: S311
 
     async def __call__(self) -> None:
-        for _ in range(2):
-            self.born.add(await self._insert())
+        self.born.update(await self._insert())
         victim = self._victims.pop() if self._victims else None
         if victim is not None:
             await self._delete(victim)
@@ -122,10 +121,8 @@ class Notes:
     def _row(self, id: str) -> dict[str, Any]:
         return {"id": id, "body": "x", "owner_id": self._owner}
 
-    async def insert(self) -> str:
-        id = str(uuid.uuid4())
-        (await self._http.post("/notes", json=self._row(id))).raise_for_status()
-        return id
+    async def insert(self) -> list[str]:
+        return await self.seed(2)
 
     async def delete(self, id: str) -> None:
         await self._http.delete("/notes", params={"id": f"eq.{id}"})
@@ -160,9 +157,9 @@ async def test_three_hundred_posts_are_met_exactly_once(
         for number in range(POSTS)
     ]
 
-    async def insert() -> str:
+    async def insert() -> list[str]:
         await asyncio.sleep(0)
-        return str(conduit.state.add_post("new", author)["_id"])
+        return [str(conduit.state.add_post("new", author)["_id"]) for _ in range(2)]
 
     async def delete(id: str) -> None:
         posts.delete(id)

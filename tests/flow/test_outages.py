@@ -69,7 +69,7 @@ async def test_a_hanging_upstream_is_given_up_within_its_time_out(
 ) -> None:
     from harness import caller_of, running_app
 
-    environment = sandbox.environment | {"UPSTREAM_TIMEOUT_S": "0.5"}
+    environment = sandbox.environment | {"UPSTREAM_TIMEOUT_S": "1"}
     async with running_app(environment) as app, caller_of(app) as caller:
         await caller.sign_in()
         sandbox.fail(upstream, path, hang=True)

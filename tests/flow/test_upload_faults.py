@@ -47,8 +47,8 @@ def fail(conduit: OwnConduit, step: str, **fault: Any) -> None:
 
 @pytest.fixture
 async def me(sandbox: Sandbox, conduit: OwnConduit) -> AsyncIterator[Caller]:
-    """Over a server that gives an upstream up after half a second."""
-    hasty = {"UPSTREAM_TIMEOUT_S": "0.5", "UPSTREAM_READ_TIMEOUT_S": "0.5"}
+    """Over a server that gives an upstream up after a second."""
+    hasty = {"UPSTREAM_TIMEOUT_S": "1", "UPSTREAM_READ_TIMEOUT_S": "1"}
     async with signed_in(sandbox, conduit, "me", **hasty) as me:
         yield me
 

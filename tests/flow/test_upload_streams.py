@@ -56,7 +56,7 @@ def server(sandbox: Sandbox) -> Iterator[tuple[str, ForkedServer]]:
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture

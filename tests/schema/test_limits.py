@@ -125,10 +125,10 @@ async def test_a_tower_of_fragments_is_measured_in_no_time(ask):
         f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(levels)
     )
     query = f"{{ ...F0 }} {tower} fragment F{levels} on Query {{ viewer {{ id }} }}"
-    started = time.perf_counter()
+    started = time.process_time()
     answer = await ask(make_world(), query)
     assert answer.codes == ["QUERY_TOO_COMPLEX"]
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("depth", [3, 9, 15])
@@ -190,7 +190,7 @@ def test_brackets_are_counted_outside_of_strings_and_comments(text, expected):
 
 
 def test_counting_brackets_takes_linear_time():
-    started = time.perf_counter()
+    started = time.process_time()
     for hostile in (
         '"""' * 100_000,
         '"' * 300_000,
@@ -200,7 +200,7 @@ def test_counting_brackets_takes_linear_time():
         '"""' + '\\"""x' * 10_000,
     ):
         nesting_of(hostile)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

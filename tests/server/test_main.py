@@ -57,7 +57,7 @@ def wait_until_it_answers(url: str) -> httpx.Response:
 
 def test_bad_settings_print_the_list_and_exit_2() -> None:
     process = start({"PORT": "x"})
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert out == ""
     for name in ("PORT", "FLUX_URL", "CLIENT_BASE_URL", "SESSION_SECRET"):
@@ -68,7 +68,7 @@ def test_bad_settings_print_the_list_and_exit_2() -> None:
 def test_a_taken_port_is_one_clear_line_and_exit_1(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start({**environment, "PORT": str(taken.getsockname()[1])})
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == ""
     assert errors.startswith("Cannot listen on 127.0.0.1:")
@@ -83,7 +83,7 @@ def test_it_prints_its_address_answers_and_ends_on_sigterm(
         assert response.status_code == 200
         assert "server" not in response.headers
         process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGTERM)
     assert out == ""
     assert "Traceback" not in errors
@@ -109,7 +109,7 @@ def test_a_request_in_flight_finishes_after_sigterm(
             answer = b""
             while chunk := connection.recv(65_536):
                 answer += chunk
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b'{"data":{"__typename":"Query"}}')
 
@@ -139,7 +139,7 @@ def test_several_workers_answer_on_one_port(environment: dict[str, str]) -> None
     with running({**environment, "WORKERS": "2"}) as (process, url):
         assert wait_until_it_answers(url).status_code == 200
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGTERM)
 
 

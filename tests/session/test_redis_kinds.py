@@ -60,7 +60,7 @@ def free_ports() -> Iterator[int]:
                 yield port
 
 
-async def until(check: Callable[[], bool], *, within_s: float = 30.0) -> None:
+async def until(check: Callable[[], bool], *, within_s: float = 60.0) -> None:
     end = asyncio.get_running_loop().time() + within_s
     while True:
         try:
