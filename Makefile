@@ -24,6 +24,8 @@ $(READY): requirements-dev.lock
 run: $(READY) ## start the sandbox and the server, with demo data
 	@exec $(BIN)/python -m sandbox
 
+# Bytecode is kept whatever the shell says: many processes read the same code.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) ## run the tests, three files at a time: many of them wait
 	@echo "==> tests"
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -17,7 +17,10 @@ from sandbox.faults import FaultyUpstream
 
 
 @pytest.fixture
-async def stand(capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Stand]:
+async def stand(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stand]:
+    monkeypatch.setattr("provision.routes.INTERVAL_S", 0.05)
     settings = ConduitSettings(rate_limit=None, route_delay_s=0.3)
     state = ConduitState(Declarations(), settings)
     app = Swappable(create_admin_app(state))
