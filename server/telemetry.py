@@ -13,14 +13,16 @@ from starlette.types import Scope
 from clients.http import CallRecord
 
 from .head import Answer, Head
-from .logs import record_of
+from .logs import Line
 from .trace import RequestTrace
 
 REQUEST_ID_HEADER = "x-request-id"
 _SOUND_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HEALTH_PREFIX = "/health/"
 
-log = logging.getLogger("mainstem.request")
+_log = logging.getLogger("mainstem.request")
+_REQUEST = Line(_log, logging.INFO, "request")
+_PROBE = Line(_log, logging.DEBUG, "request")
 
 
 def request_id_of(head: Head) -> str:
@@ -37,20 +39,20 @@ def log_request(
 ) -> None:
     """Probes are told only to who wants to know everything."""
     path: str = scope["path"]
-    level = logging.DEBUG if path.startswith(_HEALTH_PREFIX) else logging.INFO
-    if not log.isEnabledFor(level):
+    line = _PROBE if path.startswith(_HEALTH_PREFIX) else _REQUEST
+    if not line.is_wanted:
         return
     fields = {
         "method": scope["method"],
         "path": path[:200],
         "status": answer.status,
-        "durationMs": round(duration_s * 1000, 2),
+        "durationMs": _ms(duration_s),
         "sentBytes": answer.sent_bytes,
         "operation": trace.operation,
         "errorCodes": trace.error_codes,
         "upstreamCalls": [_call(call) for call in trace.calls],
     }
-    log.handle(record_of(log.name, level, "request", fields))
+    line.write(fields)
 
 
 def _call(call: CallRecord) -> dict[str, object]:
@@ -58,6 +60,11 @@ def _call(call: CallRecord) -> dict[str, object]:
         "service": call.service,
         "operation": call.operation,
         "status": call.status,
-        "ms": round(call.duration_s * 1000, 2),
+        "ms": _ms(call.duration_s),
     }
     return {**told, "shared": True} if call.shared else told
+
+
+def _ms(duration_s: float) -> float:
+    """In hundredths; `round` takes five times as long."""
+    return int(duration_s * 100_000 + 0.5) / 100

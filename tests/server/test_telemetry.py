@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from clients.http import CallRecord
-from server.logs import JSONFormatter, blot, record_of
+from server.logs import JSONFormatter, Line, blot
 from server.trace import trace_of
 
 LOGGER = "mainstem.request"
@@ -62,16 +62,17 @@ async def test_an_id_is_made_or_taken_if_it_is_sound(http: httpx.AsyncClient) ->
 
 
 def test_a_record_has_all_that_logging_puts_into_one() -> None:
-    ours = record_of(LOGGER, logging.INFO, "request", {"status": 200})
+    line = Line(logging.getLogger(LOGGER), logging.INFO, "request")
+    ours = line.record({"status": 200})
     theirs = logging.getLogger(LOGGER).makeRecord(
         LOGGER, logging.INFO, "", 0, "request", (), None, extra={"fields": {}}
     )
     assert set(vars(ours)) == set(vars(theirs))
     assert abs(ours.created - theirs.created) < 1
     assert logging.Formatter("%(levelname)s %(asctime)s %(message)s").format(ours)
-    line = json.loads(JSONFormatter().format(ours))
-    assert (line["level"], line["logger"]) == ("INFO", LOGGER)
-    assert (line["message"], line["status"]) == ("request", 200)
+    told = json.loads(JSONFormatter().format(ours))
+    assert (told["level"], told["logger"]) == ("INFO", LOGGER)
+    assert (told["message"], told["status"]) == ("request", 200)
 
 
 async def test_an_operation_name_that_is_none_is_not_logged(

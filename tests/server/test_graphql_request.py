@@ -1,0 +1,48 @@
+"""No name stands twice in the JSON of a request."""
+
+import json
+
+import pytest
+
+from server.graphql_request import strict_json
+from server.refusals import RefusalError
+
+PLAIN = [
+    b'{"query":"query($rows:Int!){posts(first:$rows){id}}","variables":{"rows":20}}',
+    b'{"a" : {"b:": ":", ":": [{"c":1},{"c":1}]}, "b":"\\":", "c": ["::"]}',
+    b"[]",
+    b'":"',
+    b'{"a":"\\u003a","\\u003a":1}',
+]
+# The last of each is lost; colons and escapes stand where they could hide it.
+TWICE = [
+    b'{"a":1,"a":1}',
+    b'{"a":1,"a" :"\\u003a"}',
+    b'{"a":{"a":1,"a":2}}',
+    b'{"b":[{"a:":1,"a:":2}]}',
+    b'{"a":"::","a":""}',
+    b'{"a":"","a":":"}',
+    b'{"a":{"b":{}},"a":{"c":"\\u003a\\u003a"}}',
+    b'{"a":1,"\\u0061":2}',
+    b'{"a":' + b"[" * 600 + b"]" * 600 + b',"a":1}',
+]
+
+
+def strictly(text: bytes) -> object:
+    return strict_json(text, otherwise=lambda: "no JSON")
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_names_each_member_once_is_read(text: bytes) -> None:
+    assert strictly(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", TWICE, ids=range(len(TWICE)))
+def test_what_names_a_member_twice_is_refused(text: bytes) -> None:
+    with pytest.raises(RefusalError, match="twice"):
+        strictly(text)
+
+
+def test_what_is_nested_too_deeply_for_the_second_look_is_refused() -> None:
+    with pytest.raises(RefusalError):
+        strictly(b"[" * 1010 + b"]" * 1010)
