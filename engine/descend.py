@@ -84,12 +84,13 @@ def descend(
         enter(run, field, level, selection, *rows)
         return
     types = sure_types(field, rows.sources, classes or set(map(type, rows.sources)))
+    if types is not None and classes:
+        for class_, type_ in types.items():
+            if not is_castable(class_):
+                remember(field, [class_], selection_of(field, type_))
     if types is not None and len(types) == 1:
-        ((class_, type_),) = types.items()
-        selection = selection_of(field, type_)
-        if classes and not is_castable(class_):
-            remember(field, [class_], selection)
-        enter(run, field, level, selection, *rows)
+        (type_,) = types.values()
+        enter(run, field, level, selection_of(field, type_), *rows)
         return
     rows = make_lists(field, level, rows)
     if types is not None:

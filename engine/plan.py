@@ -93,6 +93,8 @@ class Field:
     """Of `by_class` those whose objects `whole` may read; see `whole.py`."""
     whole: Whole | None = None
     """Makes the responses of usual values with everything below them; made late."""
+    makers: dict[type, Callable[[Value], Value]] = field(default_factory=dict)
+    """The same of one object, by its class, where the field is of an abstract type."""
     quiet: bool = False
     """No resolver is called below it: when its values are there nothing is begun."""
 

@@ -11,7 +11,7 @@ what is wrong. So attributes are read twice then, which is why they must be stor
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MemberDescriptorType
 from typing import cast
 
@@ -31,23 +31,31 @@ class Unusual(Exception):  # noqa: N818 (no error: the general way takes over)
 def remember(field: Field, classes: Iterable[type], selection: Selection) -> None:
     """Note what is selected of objects of these classes, each always of one type."""
     for class_ in classes:
-        if class_ not in field.by_class:
-            field.by_class[class_] = selection
-            if may_be_whole(field) and is_stored(class_, selection):
-                field.stored.add(class_)
+        if class_ in field.by_class:
+            continue
+        field.by_class[class_] = selection
+        if field.depth < 2 and is_flat(selection) and is_stored(class_, selection):
+            field.stored.add(class_)
+            if field.object_type is None:
+                field.makers[class_] = make_one(selection)
 
 
-def may_be_whole(field: Field, depth: int = 0) -> bool:
-    """Whether the values of a field, if they are as usual, tell all below it."""
-    if field.object_type is None or field.depth > 1 or depth == MAX_WHOLE_DEPTH:
-        return False
-    return all(
+def is_flat(selection: Selection, depth: int = 1) -> bool:
+    """Whether all that is selected of an object are attributes, and so on below."""
+    return depth <= MAX_WHOLE_DEPTH and all(
         isinstance(entry, tuple)
         or (
             is_name(path_of(entry))
-            and (is_exact(entry) or may_be_whole(entry, depth + 1))
+            and (
+                is_exact(entry)
+                or (
+                    entry.depth < 2
+                    and entry.object_type is not None
+                    and is_flat(entry.selections[entry.object_type], depth + 1)
+                )
+            )
         )
-        for entry in field.selections[field.object_type].entries
+        for entry in selection.entries
     )
 
 
@@ -81,7 +89,7 @@ def is_stored(class_: type, selection: Selection) -> bool:
 
 
 def make_whole(field: Field) -> Whole:
-    """The function for a field that may be whole; raises for what it does not know."""
+    """The function for all values of a field that has met a class of `stored`."""
     writer = Writer()
     lines = [
         "def whole(values):",
@@ -92,8 +100,14 @@ def make_whole(field: Field) -> Whole:
         "        add(v)",
         "    return outs",
     ]
-    known = writer.constants
-    return cast(Whole, made(bound("whole", lines, known), known))
+    return cast(Whole, writer.function("whole", lines))
+
+
+def make_one(selection: Selection) -> Callable[[Value], Value]:
+    """The function for one object of a type that an abstract type stands for."""
+    writer = Writer()
+    lines = ["def one(v):", *indented(writer.object(selection, "v")), "    return v"]
+    return cast(Callable[[Value], Value], writer.function("one", lines))
 
 
 def indented(lines: Iterable[str], times: int = 1) -> list[str]:
@@ -107,6 +121,10 @@ class Writer:
     def __init__(self) -> None:
         self.constants: dict[str, Value] = {"Unusual": Unusual, **BUILTINS}
         self.count = 0
+
+    def function(self, name: str, lines: Sequence[str]) -> Value:
+        """The function of that name."""
+        return made(bound(name, lines, self.constants), self.constants)
 
     def constant(self, kind: str, value: Value) -> str:
         """The name of something that comes in from outside."""
@@ -141,10 +159,21 @@ class Writer:
 
     def item(self, field: Field, v: str) -> list[str]:
         """The same of one object."""
-        classes = self.constant("classes", field.stored)
-        lines = [f"if type({v}) not in {classes}: raise Unusual"]
+        if field.object_type is None:
+            lines = [f"{v} = {self.constant('makers', field.makers)}[type({v})]({v})"]
+        else:
+            classes = self.constant("classes", field.stored)
+            lines = [
+                f"if type({v}) not in {classes}: raise Unusual",
+                *self.object(field.selections[field.object_type], v),
+            ]
+        return unless_null(v, lines, nullable=field.nullable[-1])
+
+    def object(self, selection: Selection, v: str) -> list[str]:
+        """The same of an object of a known type."""
+        lines: list[str] = []
         items: list[str] = []
-        for entry in field.selections[cast(Value, field.object_type)].entries:
+        for entry in selection.entries:
             if isinstance(entry, tuple):
                 items.append(f"{literal(entry[0])}: {literal(entry[1])}")
                 continue
@@ -152,8 +181,7 @@ class Writer:
             name = f"v{self.count}"
             lines += [f"{name} = {self.read(entry, v)}", *self.value(entry, name)]
             items.append(f"{literal(entry.key)}: {name}")
-        lines.append(f"{v} = {{{', '.join(items)}}}")
-        return unless_null(v, lines, nullable=field.nullable[-1])
+        return [*lines, f"{v} = {{{', '.join(items)}}}"]
 
     def read(self, field: Field, v: str) -> str:
         """The value of a field of the object in `v`."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import pytest
 import strawberry
-from graphql import ExecutionResult, execute, parse
+from graphql import DocumentNode, ExecutionResult, execute, parse
 from graphql.pyutils import is_awaitable
 
 from engine import Answers, Engine, Plan, attribute, batched, objects_of
@@ -49,16 +49,21 @@ class Computed:
         return [Book(None)]
 
 
+@strawberry.interface
+class Node:
+    id: strawberry.ID
+
+
 @strawberry.type
 @objects_of(Person)
-class User:
+class User(Node):
     id: strawberry.ID = attribute("key", convert=lambda key: f"user:{key}")
     name: str | None = attribute("name")
 
 
 @strawberry.type
 @objects_of(Book)
-class Post:
+class Post(Node):
     id: strawberry.ID = attribute("key")
     title: str = attribute("title")
     pages: int | None = attribute("pages")
@@ -90,11 +95,19 @@ class Query:
             return cast("Shelf", books[0])
         return Shelf(books=cast("list[Post]", books))
 
+    @strawberry.field
+    def nodes(self, info: strawberry.Info) -> list[Node | None]:
+        return cast("list[Node | None]", info.context.books)
 
-SCHEMA = strawberry.Schema(Query)
+
+SCHEMA = strawberry.Schema(Query, types=[Post, User])
 DOCUMENT = parse(
     """{ shelf { books { __typename id title pages author { id name }
          others { title author { n: name } } } } }"""
+)
+NODES = parse(
+    """{ nodes { __typename id ... on Post { title author { name } }
+         ... on User { name } } }"""
 )
 
 
@@ -108,16 +121,20 @@ async def finish(answer: Any) -> ExecutionResult:
     return await answer if is_awaitable(answer) else answer
 
 
-async def told(engine: Engine, *books: Any) -> tuple[Any, list[str], int]:
+async def told(
+    engine: Engine, *books: Any, document: DocumentNode = DOCUMENT
+) -> tuple[Any, list[str], int]:
     context = Context(list(books))
-    result = await finish(engine.execute(DOCUMENT, context_value=context))
+    result = await finish(engine.execute(document, context_value=context))
     return result.data, sorted(map(str, result.errors or [])), context.called
 
 
-async def told_by_strawberry(*books: Any) -> tuple[Any, list[str]]:
+async def told_by_strawberry(
+    *books: Any, document: DocumentNode = DOCUMENT
+) -> tuple[Any, list[str]]:
     answer = execute(
         SCHEMA._schema,
-        DOCUMENT,
+        document,
         context_value=Context(list(books)),
         executor_class=SCHEMA.execution_context_class,
     )
@@ -194,6 +211,38 @@ async def test_the_unusual_is_answered_as_strawberry_does(book: Any) -> None:
     expected = await told_by_strawberry(usual(), book, usual())
     for _ in range(2):
         assert (await told(engine, usual(), book, usual()))[:2] == expected
+
+
+async def test_objects_of_several_types_are_made_each_by_its_class() -> None:
+    engine = Engine(SCHEMA._schema)
+    some = [usual(), Person("p"), Book("2")]
+    expected = await told_by_strawberry(*some, document=NODES)
+    first = await told(engine, *some, document=NODES)
+    second = await told(engine, *some, document=NODES)
+    assert (first[:2], second[:2]) == (expected, expected)
+    assert (first[2], second[2]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        None,
+        ValueError("no node"),
+        Double("no", "node"),
+        Book("1", title=None),
+        Book("1", author_ref="a reference"),
+        Awaited(),
+    ],
+    ids=repr,
+)
+async def test_of_several_types_the_unusual_is_answered_so_too(node: Any) -> None:
+    engine = Engine(SCHEMA._schema)
+    for _ in range(2):
+        await told(engine, usual(), Person("p"), document=NODES)
+    some = [Person("q"), node, usual()]
+    expected = await told_by_strawberry(*some, document=NODES)
+    for _ in range(2):
+        assert (await told(engine, *some, document=NODES))[:2] == expected
 
 
 async def test_attributes_that_are_computed_are_read_once() -> None:
