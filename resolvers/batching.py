@@ -104,13 +104,17 @@ class BatchLoader(ABC, Generic[K, V]):
 
     def arrived(self, keys: Sequence[K], values: Sequence[V | Exception]) -> None:
         """Keep what was on its way: a value or a failure for each key."""
-        for key, value in zip(keys, values, strict=True):
+        for key in keys:
             del self._on_the_way[key]
-            if isinstance(value, Exception):
-                self._failed[key] = value
-            else:
-                self.known[key] = value
-                self._failed.pop(key, None)
+        if self._failed or _any_failed(values):
+            for key, value in zip(keys, values, strict=True):
+                if isinstance(value, Exception):
+                    self._failed[key] = value
+                else:
+                    self.known[key] = value
+                    self._failed.pop(key, None)
+        else:
+            self.known.update(zip(keys, cast("Sequence[V]", values), strict=True))
         if not self._on_the_way:
             # The two hold each other, and so would everything that is known.
             self._collecting = None
@@ -256,6 +260,11 @@ def came_along(
 ) -> TypeGuard[list[V | Exception | None]]:
     """Whether relations hold the rows themselves: then no loader is needed."""
     return str not in set(map(type, refs))
+
+
+def _any_failed(values: Sequence[object]) -> bool:
+    """Whether there is an exception among them; rows are of few classes."""
+    return any(issubclass(class_, Exception) for class_ in set(map(type, values)))
 
 
 def _rows_beside(
