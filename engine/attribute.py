@@ -12,12 +12,13 @@ import keyword
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import strawberry
 
 ATTRIBUTE = "engine.attribute"
 OBJECTS = "__engine_objects__"
+DECLARED = "__engine_declared__"
 
 C = TypeVar("C", bound=type)
 
@@ -60,8 +61,12 @@ def attribute(
     )
 
 
-def objects_of(record: type) -> Callable[[C], C]:
+def objects_of(record: type, *, checked: bool = False) -> Callable[[C], C]:
     """Say that a type's objects are the instances of `record`, and of nothing else.
+
+    `checked`: whoever makes them sees to it that they hold what the class declares, as
+    a decoder does; then the engine need not look at each value again, nor at what is
+    made of it by a `convert` of texts.
 
     Stands under `strawberry.type`, which gets its `is_type_of` so. The methods of the
     type take what they are about as `strawberry.Parent`.
@@ -72,6 +77,7 @@ def objects_of(record: type) -> Callable[[C], C]:
             return isinstance(value, record)
 
         setattr(kind, OBJECTS, record)
+        setattr(kind, DECLARED, get_type_hints(record) if checked else {})
         kind.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
         return kind
 

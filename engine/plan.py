@@ -74,6 +74,8 @@ class Field:
     """A name, or names with dots between: an attribute of an attribute."""
     convert: Callable[[Value], Value] | None = None
     """Turns what `attribute` holds into the value of the field."""
+    declared: Value = None
+    """What `attribute` holds for certain: a class, or a union of classes."""
     calls_value: bool = False
     """The default resolver of graphql-core: a callable attribute is called."""
     call: Callable[[Run, Field, Level, int, Value, Arguments], Value] | None = None

@@ -18,7 +18,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from .attribute import ATTRIBUTE, OBJECTS, Attribute
+from .attribute import ATTRIBUTE, DECLARED, OBJECTS, Attribute
 from .batch import BATCH, Batch, held_by
 from .info import LazyInfo
 from .level import Level
@@ -118,6 +118,8 @@ class StrawberryFields:
         attribute = marks.get(ATTRIBUTE)
         if isinstance(attribute, Attribute) and not serial:
             field.attribute, field.convert = attribute.path, attribute.convert
+            owner = field.parent.extensions[DEFINITION].origin
+            field.declared = owner.__dict__.get(DECLARED, {}).get(attribute.path)
             return True
         batch = marks.get(BATCH)
         if batch is not None:

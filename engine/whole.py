@@ -153,6 +153,12 @@ class Writer:
         return unless_null(v, lines, nullable=field.nullable[0])
 
     def leaf(self, field: Field, v: str) -> list[str]:
+        """The lines that look at a leaf; none where its class vouches for it."""
+        if field.exact in (str, bool):
+            if field.declared == field.exact:
+                return []
+            if field.declared == field.exact | None and field.convert is None:
+                return [] if field.nullable[0] else [f"if {v} is None: raise Unusual"]
         exact = IS_EXACT[cast(type, field.exact)].format(v=v)
         null = f" and {v} is not None" if field.nullable[0] else ""
         return [f"if not ({exact}){null}: raise Unusual"]
@@ -178,9 +184,12 @@ class Writer:
                 items.append(f"{literal(entry[0])}: {literal(entry[1])}")
                 continue
             self.count += 1
-            name = f"v{self.count}"
-            lines += [f"{name} = {self.read(entry, v)}", *self.value(entry, name)]
-            items.append(f"{literal(entry.key)}: {name}")
+            name, value = f"v{self.count}", self.read(entry, v)
+            made_of = self.value(entry, name)
+            if made_of:
+                lines += [f"{name} = {value}", *made_of]
+                value = name
+            items.append(f"{literal(entry.key)}: {value}")
         return [*lines, f"{v} = {{{', '.join(items)}}}"]
 
     def read(self, field: Field, v: str) -> str:

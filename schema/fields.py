@@ -55,15 +55,19 @@ def column(
     return attribute(path, convert=convert, description=description)
 
 
-def record_type(record: type, description: str) -> Callable[[C], C]:
+def record_type(record: type[msgspec.Struct], description: str) -> Callable[[C], C]:
     """A type of the graph whose objects are the upstream's records themselves.
+
+    They are decoded strictly, so they hold what they declare.
 
     Nothing is made to show a row: the class declares how a record is read (`column`)
     and what belongs to it (`relation`, and static methods that take it as `Parent`).
     """
 
     def declare(kind: C) -> C:
-        return strawberry.type(objects_of(record)(kind), description=description)
+        return strawberry.type(
+            objects_of(record, checked=True)(kind), description=description
+        )
 
     return declare
 

@@ -100,6 +100,29 @@ class Query:
         return cast("list[Node | None]", info.context.books)
 
 
+@dataclass(slots=True)
+class Song:
+    title: str | None
+    key: str = "k"
+    seconds: int = 1
+
+
+@strawberry.type
+@objects_of(Song, checked=True)
+class Track:
+    id: strawberry.ID = attribute("key", convert=lambda key: f"track:{key}")
+    title: str = attribute("title")
+    name: str | None = attribute("title")
+    seconds: int = attribute("seconds")
+
+
+@strawberry.type
+class Player:
+    @strawberry.field
+    def tracks(self, info: strawberry.Info) -> list[Track | None]:
+        return cast("list[Track | None]", info.context)
+
+
 SCHEMA = strawberry.Schema(Query, types=[Post, User])
 DOCUMENT = parse(
     """{ shelf { books { __typename id title pages author { id name }
@@ -243,6 +266,23 @@ async def test_of_several_types_the_unusual_is_answered_so_too(node: Any) -> Non
     expected = await told_by_strawberry(*some, document=NODES)
     for _ in range(2):
         assert (await told(engine, *some, document=NODES))[:2] == expected
+
+
+async def test_the_word_of_a_checked_record_is_taken_and_null_is_still_seen() -> None:
+    engine = Engine(strawberry.Schema(Player)._schema)
+    document = parse("{ tracks { id title name seconds } }")
+
+    async def told(song: Song) -> Any:
+        result = await finish(engine.execute(document, context_value=[song]))
+        (track,) = cast("Any", result.data)["tracks"]
+        return track, len(result.errors or [])
+
+    usual = {"id": "track:k", "title": "t", "name": "t", "seconds": 1}
+    assert [await told(Song("t")) for _ in range(2)] == [(usual, 0)] * 2
+    assert await told(Song(None)) == (None, 1)
+    assert await told(Song("t", seconds=2**31)) == (None, 1)
+    vouched = Song(cast("str", 5))  # by whoever made it: nobody looks again
+    assert await told(vouched) == ({**usual, "title": 5, "name": 5}, 0)
 
 
 async def test_attributes_that_are_computed_are_read_once() -> None:
