@@ -143,10 +143,10 @@ class Data:
         if name not in self.as_dict:
             return self.classes[name](seed)
         row = {"seed": seed, "type": name}
-        self.calm = True  # no awaitables: nobody may ask for this field
+        calm, self.calm = self.calm, True  # nobody may ask, or twice: no awaitables
         for field, type_ in self.leaf_attributes.get(name, {}).items():
             row[field] = self.value(type_, seed, field)
-        self.calm = False
+        self.calm = calm
         return row
 
 
