@@ -17,6 +17,7 @@ from graphql import (
 )
 
 from engine import Engine
+from engine.engine import MAX_VARIANTS, Operation
 from engine.kept import MAX_KEPT, Kept
 
 SWITCH = GraphQLEnumType(
@@ -72,3 +73,31 @@ def test_no_more_is_kept_than_the_bound() -> None:
         kept.keep(((n,), (int,)), n)
         assert kept.get(((n,), (int,))) == n
         assert len(kept) <= MAX_KEPT
+
+
+def test_arguments_are_let_go_with_the_plan_whose_fields_they_are() -> None:
+    engine = Engine(schema_of(GraphQLInt))
+    choices = "abcde"
+    document = parse(
+        f"query ($v: Int, {', '.join(f'${c}: Boolean!' for c in choices)}) {{"
+        " told(value: $v) "
+        + " ".join(f"{c}: told(value: 1) @include(if: ${c})" for c in choices)
+        + "}"
+    )
+    for n in [*range(32), *range(32)]:
+        given = {c: bool(n >> i & 1) for i, c in enumerate(choices)}
+        told(engine, document, {"v": n, **given})
+    ((_, operation),) = engine.known.values()
+    assert isinstance(operation, Operation)
+    assert len(operation.variants) == MAX_VARIANTS
+    assert sum(len(kept) for _, kept in operation.known.values()) <= MAX_VARIANTS
+
+
+def test_fields_of_equal_variables_share_the_arguments_that_were_made() -> None:
+    engine = Engine(schema_of(GraphQLInt))
+    document = parse("query ($v: Int) { told(value: $v) }")
+    for n in (1, 1, 2):
+        assert told(engine, document, {"v": n}) == f"{{'value': {n}}}"
+    ((_, operation),) = engine.known.values()
+    assert isinstance(operation, Operation)
+    assert [len(kept) for _, kept in operation.known.values()] == [1, 1]
