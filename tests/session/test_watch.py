@@ -100,7 +100,7 @@ async def test_a_crowd_that_looks_at_once_leaves_the_vault_to_others_too() -> No
     await asyncio.sleep(0.1)
     await vault.take(REF.vault_key)
     watch._look_at_all()
-    await asyncio.wait_for(asyncio.gather(*waiting), 2)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
 
 
 async def test_an_announcement_is_not_believed_without_a_look() -> None:

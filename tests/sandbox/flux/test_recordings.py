@@ -98,7 +98,7 @@ POOL = FluxSettings(
     direct_jwt_secret=POOL_SECRET,
 )
 SETTINGS = {
-    "16": replace(POOL, upstream_timeout_s=0.3),
+    "16": replace(POOL, upstream_timeout_s=1.5),
     "18": replace(
         POOL,
         schemas=("api", "public"),
