@@ -77,5 +77,8 @@ class WhilePresent:
             pass
         if running is not None and self._may_stop():
             self._gone = True
+            before = running.cancelling()
             self._abandon()
-            running.cancel()
+            # Once: a read that is cut short may run in the operation's own task.
+            if running.cancelling() == before:
+                running.cancel()
