@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from benchmarks.figures import Window
 from benchmarks.processes import LOAD_CORE, pinned
 from benchmarks.surroundings import stage
 from benchmarks.windows import window
@@ -25,15 +26,18 @@ SETTINGS = {"LIMIT_PAGE_SIZE": "250", "LIMIT_COST": "1000000"}
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """An answer's number of objects, and CPU µs of the request: median of rounds."""
+    """An answer's number of objects, CPU µs of the request, and the server's share of
+    its core: medians of rounds. A server that has to wait pays for each time it wakes.
+    """
 
     objects: int
     cpu_us: float
+    core_share: float = 1.0
 
 
 async def run(options: SweepOptions, tell: Tell) -> list[Sweep]:
     """All sizes by turns. Raises: ProgramError, AnswerError, BrokenError."""
-    costs: dict[int, list[float]] = {rows: [] for rows in ROWS}
+    costs: dict[int, list[Window]] = {rows: [] for rows in ROWS}
     with pinned(LOAD_CORE):
         async with stage() as set_up, ours(set_up, settings=SETTINGS) as server:
             entrants = {rows: server.entrant(replace(Q2, rows=rows)) for rows in ROWS}
@@ -49,8 +53,16 @@ async def run(options: SweepOptions, tell: Tell) -> list[Sweep]:
                         connections=CONNECTIONS,
                         seconds=options.seconds,
                     )
-                    costs[rows].append(found.cpu_us)
-    return [sweep([Size(rows * OBJECTS_PER_ROW, median(costs[rows])) for rows in ROWS])]
+                    costs[rows].append(found)
+    return [sweep([_size(rows, costs[rows]) for rows in ROWS])]
+
+
+def _size(rows: int, windows: Sequence[Window]) -> Size:
+    return Size(
+        rows * OBJECTS_PER_ROW,
+        median(window.cpu_us for window in windows),
+        median(window.core_share for window in windows),
+    )
 
 
 def further_costs(sizes: Sequence[Size]) -> list[float]:
@@ -84,6 +96,7 @@ def sweep(sizes: Sequence[Size]) -> Sweep:
             f"{size.cpu_us:,.0f}",
             f"{size.cpu_us / size.objects:.2f}",
             "" if cost is None else f"{cost:.2f}",
+            f"{size.core_share:.0%}",
         ]
         for size, cost in zip(sizes, [None, *further], strict=True)
     ]
@@ -96,6 +109,7 @@ def sweep(sizes: Sequence[Size]) -> Sweep:
             "CPU µs a request",
             "CPU µs an object",
             f"beyond {sizes[0].objects}",
+            "its core",
         ],
         rows=rows,
         bar=f"one more object never costs over {FLAT:.2f} times what it did at a"
