@@ -109,7 +109,7 @@ class Compiler:
                 field = self.field(type_, key, index, nodes, definition)
                 self.find_values(field, serial)
                 if field.constants is None and field.share_arguments:
-                    field.arguments = remembered(field)
+                    field.arguments = remembered(field.arguments)
                 field.quiet = is_quiet(field)
                 entries.append(field)
         fields = [entry for entry in entries if isinstance(entry, Field)]
@@ -224,17 +224,17 @@ def is_harmless(type_: Value) -> bool:
     return is_specified_scalar_type(named)
 
 
-def remembered(field: Field) -> Callable[[Run], Arguments]:
+def remembered(make: Callable[[Run], Arguments]) -> Callable[[Run], Arguments]:
     """The arguments of a field, made once for equal variables.
 
     Only for arguments that calls may share.
     """
-    make = field.arguments
 
     def arguments(run: Run) -> Arguments:
-        found = run.arguments.get(field)
+        # By `make`, since a field that is held by its own function is a cycle.
+        found = run.arguments.get(make)
         if found is None:
-            found = run.arguments[field] = make(run)
+            found = run.arguments[make] = make(run)
         return found
 
     return arguments

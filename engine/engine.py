@@ -27,7 +27,7 @@ from .collect import Measure, NotCompiledError, condition_names
 from .compile import compile_operation
 from .info import LazyInfo, full_info
 from .kept import EXACT_VALUES, MISSING, Kept
-from .plan import Arguments, Counts, Fallback, Field, Plan
+from .plan import Counts, Fallback, Plan, Shared
 from .reference import Reference, Result
 from .run import Run
 from .strawberry_fields import strawberry_fields
@@ -41,7 +41,7 @@ FALLBACK_SIZE = 500
 MAX_COERCION_ERRORS = 50  # as graphql-core
 
 # Variables, and the arguments that they came to; see `compile.remembered`.
-Coerced: TypeAlias = tuple[VariableValues, dict[Field, Arguments]]
+Coerced: TypeAlias = tuple[VariableValues, Shared]
 
 
 class Operation:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # made them: `Any` is the honest type, as it is in graphql-core.
 Value: TypeAlias = Any
 Arguments: TypeAlias = dict[str, Any]
+# Arguments that calls may share, by what made them of the variables.
+Shared: TypeAlias = "dict[Callable[[Run], Arguments], Arguments]"
 # Where in the nested lists of a field: () is the field itself, (2,) its third item.
 Slot: TypeAlias = tuple[int, ...]
 

@@ -21,7 +21,7 @@ from .batch import wrong_length
 from .complete import complete, complete_positions
 from .leaf import dispose, null_error
 from .level import Level
-from .plan import Arguments, Field, Plan, Slot, Value
+from .plan import Arguments, Field, Plan, Shared, Slot, Value
 from .wait import BatchWait, Wait
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Run:
         variables: VariableValues,
         info: Callable[[Run, Field, Level, int], Any],
         operation_extensions: Value = None,
-        arguments: dict[Field, Arguments] | None = None,
+        arguments: Shared | None = None,
     ) -> None:
         self.plan = plan
         self.root_value = root_value
@@ -82,7 +82,7 @@ class Run:
         self.info = info
         self.operation_extensions = operation_extensions
         # Of fields whose calls may share them; those that equal variables came to.
-        self.arguments = {} if arguments is None else arguments
+        self.arguments: Shared = {} if arguments is None else arguments
         self.errors: list[tuple[tuple[int, ...], GraphQLError]] = []
         self.active: dict[Wait, None] = {}
         self.fresh: list[Wait] = []

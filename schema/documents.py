@@ -187,7 +187,7 @@ def _without_repetitions(mistakes: list[GraphQLError]) -> tuple[GraphQLError, ..
 
 def _parse(text: str, limits: Limits) -> DocumentNode:
     try:
-        return parse(
+        document = parse(
             text,
             no_location=not _has_places(text),
             max_tokens=limits.tokens.enforced,
@@ -202,6 +202,21 @@ def _parse(text: str, limits: Limits) -> DocumentNode:
         raise
     except RecursionError as error:
         raise too_complex("The document is nested too deeply.") from error
+    _unlink_tokens(document)
+    return document
+
+
+def _unlink_tokens(document: DocumentNode) -> None:
+    """Take the list of tokens apart: nobody reads it any more.
+
+    They hold each other both ways, so a document that is let go would wait for the
+    garbage collector, and would hold all of them until then.
+    """
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        following = token.next
+        token.prev = token.next = None
+        token = following
 
 
 def _has_places(text: str) -> bool:
