@@ -170,7 +170,11 @@ def build_schema(
     graph.extensions = (lambda: ErrorCodes(told), lambda: PreparedDocuments(documents))
     graph.documents, graph.translate = documents, told
     core = graph._schema
-    graph.run = Engine(core) if engine == "compiled" else Reference(core)
+    # A plan is found by its parsed document: more than those that are kept, trusted
+    # ones beside the others, nobody asks for again.
+    plans = 2 * limits.cached_documents
+    compiled = engine == "compiled"
+    graph.run = Engine(core, max_plans=plans) if compiled else Reference(core)
     return graph
 
 

@@ -75,3 +75,12 @@ async def test_a_document_that_is_let_go_is_freed_without_the_collector():
         before = held()
         await ask("B")  # what validated it is the collector's, but soon
         assert held() == before > 0
+
+
+async def test_no_more_plans_are_kept_than_documents():
+    """Tried with the engine's own bound of a thousand: all twenty stay."""
+    graph = build_schema(Limits(cached_documents=3), engine="compiled")
+    for n in range(20):
+        query = f"query Q{n} {{ posts {{ nodes {{ id }} }} }}"
+        assert not (await asking.ask(make_world(posts=1), query, graph=graph)).errors
+    assert 3 <= len(graph.run.known) <= 6
