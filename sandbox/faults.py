@@ -215,25 +215,21 @@ class FaultyUpstream:
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `/_sandbox/requests`, `/_sandbox/faults`, and `all/` before them."""
         body = await _body(receive)
-        match scope["method"], scope["path"].removeprefix(CONTROL_PREFIX):
+        path = scope["path"].removeprefix(CONTROL_PREFIX)
+        cleared = self._together if path.startswith("all/") else [self]
+        match scope["method"], path:
             case "GET", "requests":
                 await _json(send, 200, [asdict(record) for record in self.requests])
-            case "DELETE", "requests":
-                self.requests.clear()
+            case "DELETE", "requests" | "all/requests":
+                for each in cleared:
+                    each.requests.clear()
                 await _json(send, 200, {"requests": 0})
             case "GET", "faults":
                 await _json(send, 200, [asdict(f) for f in self.faults.active()])
             case "POST", "faults":
                 await self._add_fault(body, send)
-            case "DELETE", "faults":
-                self.faults.clear()
-                await _json(send, 200, {"faults": 0})
-            case "DELETE", "all/requests":
-                for each in self._together:
-                    each.requests.clear()
-                await _json(send, 200, {"requests": 0})
-            case "DELETE", "all/faults":
-                for each in self._together:
+            case "DELETE", "faults" | "all/faults":
+                for each in cleared:
                     each.faults.clear()
                 await _json(send, 200, {"faults": 0})
             case _:
