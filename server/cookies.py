@@ -11,7 +11,7 @@ from starlette.types import Scope
 from session.cookie import SessionCookie
 from session.session import Session
 
-from .guard import is_bearer
+from .guard import bearer_value
 from .head import Head, RawHeaders
 
 _KEY = "session"
@@ -29,11 +29,12 @@ class LateSession:
 
     def read(self) -> Session:
         if self._session is None:
-            if is_bearer(self._head):
-                value = self._head.get("authorization").partition(" ")[2].strip()
-                self._session = self._cookie.read_bearer(value)
-            else:
-                self._session = self._cookie.read(self._own_cookies())
+            value = bearer_value(self._head)
+            self._session = (
+                self._cookie.read(self._own_cookies())
+                if value is None
+                else self._cookie.read_bearer(value)
+            )
         return self._session
 
     def _own_cookies(self) -> dict[str, str]:
@@ -42,10 +43,13 @@ class LateSession:
         A seal holds nothing that is escaped in a cookie, and CPython's unquoting takes
         seconds for a cookie of backslashes (CVE-2024-7592, in 3.11 up to 3.11.9).
         """
-        name = self._cookie.name
-        sent = ";".join(self._head.all("cookie")).split(";")
-        pairs = [one.partition("=") for one in sent if name in one and "=" in one]
-        return {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+        name, own = self._cookie.name, {}
+        for sent in self._head.all("cookie"):
+            for one in sent.split(";"):
+                if name in one and "=" in one:
+                    key, _, value = one.partition("=")
+                    own[key.strip()] = value.strip().strip('"')
+        return own
 
     def finish(self, headers: RawHeaders) -> None:
         """One for each header; none when the session was not asked for or changed."""

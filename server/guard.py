@@ -208,15 +208,20 @@ def carries_cookie(head: Head, cookie_name: str) -> bool:
     """True if the session cookie would count: it is there and no bearer is."""
     # A proxy that speaks HTTP/2 may hand on one cookie a header.
     sent = "; ".join(head.all("cookie"))
-    return cookie_name in sent and not is_bearer(head)
+    return cookie_name in sent and bearer_value(head) is None
 
 
 def is_multipart(head: Head) -> bool:
     return head.media_type == "multipart/form-data"
 
 
-def is_bearer(head: Head) -> bool:
-    return head.get("authorization").partition(" ")[0].lower() == "bearer"
+def bearer_value(head: Head) -> str | None:
+    """Of `Authorization: Bearer`; it takes the place of all cookies, even if empty."""
+    sent = head.find("authorization")
+    if sent is None:
+        return None
+    kind, _, value = sent.partition(" ")
+    return value.strip() if kind.lower() == "bearer" else None
 
 
 def preflight_required() -> RefusalError:

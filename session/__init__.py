@@ -28,6 +28,7 @@ Where to look, from outside to inside:
 =====================  ====================================================
 `session`              who is asking, for the length of one request
 `cookie`, `seal`       the sealed value around it, byte for byte iron-session's
+`seal_keys`            its keys, kept as long as they are in use
 `auth`                 a request's tokens, as `clients/http.py` asks for them
 `flux_tokens`          where a person's Flux token comes from
 `accounts`             what a person does: sign up, in, out, list, end

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .seal import SealError, Unsealed, seal, unseal
+from .seal_keys import ProvenKeys
 from .session import Session, SessionRef, Transport
 
 MAX_HEADER_BYTES: Final = 4096
@@ -61,6 +62,7 @@ class SessionCookie:
         self.name = settings.name
         self._settings = settings
         self._clock = clock
+        self._proven = ProvenKeys()
         self._pieces = [f"{settings.name}.{n}" for n in range(MAX_CHUNKS)]
         self._names = (settings.name, *self._pieces)
 
@@ -116,7 +118,12 @@ class SessionCookie:
             return Session(source=source, shown_cookies=shown)
         now_ms = self._now_ms()
         try:
-            unsealed = unseal(value, passwords=self._settings.passwords, now_ms=now_ms)
+            unsealed = unseal(
+                value,
+                passwords=self._settings.passwords,
+                now_ms=now_ms,
+                proven=self._proven,
+            )
             ref = _take_ref(source, unsealed.payload)
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.

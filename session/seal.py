@@ -1,4 +1,4 @@
-"""The sealed value of a session: pure functions without a clock.
+"""The sealed value of a session: functions without a clock.
 
 The format is iron-session's (upstreams/iron-session.md §1 to §3), shared with the
 Next.js application byte for byte; `session/cookie.py` puts it into a cookie or hands
@@ -12,36 +12,29 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
 
 from .json_text import from_json
+from .seal_keys import BLOCK, ProvenKeys, SealKeys
 
 Reason = Literal["invalid", "expired", "unknown-password", "wrong-purpose"]
 
-PREFIX: Final = "Fe26.2"
-SUFFIX: Final = "~2"
+PREFIX: Final = b"Fe26.2"
+SUFFIX: Final = b"~2"
 SKEW_MS: Final = 60_000
 MAX_LENGTH: Final = 16_384
 MIN_PASSWORD_LENGTH: Final = 32
 
-_PARTS: Final = 8
-_EXPIRATION: Final = re.compile(r"[1-9][0-9]{0,15}\Z", re.ASCII)
+_EXPIRATION: Final = re.compile(rb"[1-9][0-9]{0,15}\Z")
 _PASSWORD_ID: Final = re.compile(r"\w{1,32}\Z", re.ASCII)
 # From base64url to base64; what is base64's alone becomes what is in neither.
 _TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 _TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
-# The format demands SHA-1 for its keys.
-_SHA1: Final = SHA1()  # noqa: S303
-_SHA256: Final = SHA256()
+# By how many bytes are missing of a block.
+_PADDING: Final = [bytes([missing]) * missing for missing in range(BLOCK + 1)]
 
 
 class SealError(Exception):
@@ -86,50 +79,62 @@ def seal(
     """Seal `payload` with the newest password; `ttl_s` 0 never expires."""
     nonces = nonces or Nonces.random()
     password_id = newest(passwords)
-    password = passwords[password_id]
-    padded = _pad(_to_json(payload))
-    key = _derive(password, nonces.encryption_salt)
-    encryptor = _WholeBlocks(key, nonces.iv).encryptor()
-    base = "*".join(
+    salt, mac_salt = nonces.encryption_salt.encode(), nonces.mac_salt.encode()
+    keys = SealKeys((passwords[password_id], mac_salt, salt))
+    ciphertext = keys.encrypt(nonces.iv, _pad(_to_json(payload)))
+    base = b"*".join(
         (
             PREFIX,
-            password_id,
-            nonces.encryption_salt,
+            password_id.encode(),
+            salt,
             _to_base64url(nonces.iv),
-            _to_base64url(encryptor.update(padded)),
-            str(now_ms + ttl_s * 1000) if ttl_s else "",
+            _to_base64url(ciphertext),
+            str(now_ms + ttl_s * 1000).encode() if ttl_s else b"",
         )
     )
-    mac = _to_base64url(_mac(password, nonces.mac_salt, base))
-    return f"{base}*{nonces.mac_salt}*{mac}{SUFFIX}"
+    mac = _to_base64url(keys.mac(base))
+    return (b"*".join((base, mac_salt, mac)) + SUFFIX).decode()
 
 
-def unseal(value: str, *, passwords: Mapping[str, str], now_ms: int) -> Unsealed:
+def unseal(
+    value: str,
+    *,
+    passwords: Mapping[str, str],
+    now_ms: int,
+    proven: ProvenKeys | None = None,
+) -> Unsealed:
     """The payload of `value`. Raises: SealError.
 
     The order of the checks is iron-session's; nothing is decrypted before the MAC.
+    `proven` keeps keys from call to call; without it they are derived each time.
     """
     if len(value) > MAX_LENGTH:
         raise SealError("invalid")
     if "%" in value:
         value = unquote(value)
-    parts = value.partition("~")[0].split("*")
-    if len(parts) != _PARTS or parts[0] != PREFIX:
+    sealed = value.partition("~")[0].encode("utf-8", "surrogatepass")
+    try:
+        base, mac_salt, mac = sealed.rsplit(b"*", 2)
+        prefix, id_text, salt, iv, ciphertext, expiration = base.split(b"*")
+    except ValueError:
+        raise SealError("invalid") from None
+    if prefix != PREFIX:
         raise SealError("invalid")
-    _, password_id, encryption_salt, iv, ciphertext, expiration, mac_salt, mac = parts
     expires_at_ms = _check_expiration(expiration, now_ms)
+    password_id = id_text.decode("utf-8", "surrogatepass")
     password = passwords.get(password_id or "default")
     if password is None:
         raise SealError("unknown-password")
-    base = "*".join(parts[:6])
+    proven = ProvenKeys() if proven is None else proven
+    keys = proven.of((password, mac_salt, salt))
     # As text: a second spelling of the same bytes is not what was sealed.
-    expected = _to_base64url(_mac(password, mac_salt, base)).encode()
-    if not hmac.compare_digest(expected, mac.encode("utf-8", "surrogatepass")):
+    if not hmac.compare_digest(_to_base64url(keys.mac(base)), mac):
         raise SealError("invalid")
+    proven.keep(keys)
     return Unsealed(
-        payload=_decrypt(password, encryption_salt, iv, ciphertext),
+        payload=_opened(keys, iv, ciphertext),
         expires_at_ms=expires_at_ms,
-        old_password=password_id != newest(passwords),
+        old_password=len(passwords) > 1 and password_id != newest(passwords),
     )
 
 
@@ -182,7 +187,7 @@ def _checked(passwords: dict[str, str]) -> dict[str, str]:
     return passwords
 
 
-def _check_expiration(expiration: str, now_ms: int) -> int | None:
+def _check_expiration(expiration: bytes, now_ms: int) -> int | None:
     if not expiration:
         return None
     if not _EXPIRATION.match(expiration):
@@ -193,15 +198,12 @@ def _check_expiration(expiration: str, now_ms: int) -> int | None:
     return expires_at_ms
 
 
-def _decrypt(
-    password: str, salt: str, iv_text: str, ciphertext_text: str
-) -> dict[str, object]:
-    iv, ciphertext = _from_base64url(iv_text), _from_base64url(ciphertext_text)
-    if len(iv) != 16 or not ciphertext or len(ciphertext) % 16:
+def _opened(keys: SealKeys, iv_text: bytes, text: bytes) -> dict[str, object]:
+    iv, ciphertext = _from_base64url(iv_text), _from_base64url(text)
+    if len(iv) != BLOCK or not ciphertext or len(ciphertext) % BLOCK:
         raise SealError("invalid")
-    padded = _WholeBlocks(_derive(password, salt), iv).decryptor().update(ciphertext)
     try:
-        value = from_json(_unpad(padded))
+        value = from_json(_unpad(keys.decrypt(iv, ciphertext)))
     except (ValueError, RecursionError):
         raise SealError("invalid") from None
     if value is None:
@@ -211,53 +213,17 @@ def _decrypt(
     return value
 
 
-class _WholeBlocks(Cipher[CBC]):
-    """All comes from `update`, and nothing is left to finalize."""
-
-    def __init__(self, key: bytes, iv: bytes) -> None:
-        """Of 32 bytes and 16; that the two fit is looked at no more (1.6 µs)."""
-        self.algorithm, self.mode = AES256(key), CBC(iv)
-
-
 def _pad(plain: bytes) -> bytes:
     """PKCS #7: as many bytes as are missing (16 if none), each of them that number."""
-    missing = 16 - len(plain) % 16
-    return plain + bytes([missing]) * missing
+    return plain + _PADDING[BLOCK - len(plain) % BLOCK]
 
 
 def _unpad(padded: bytes) -> bytes:
     """Raises: ValueError."""
     added = padded[-1]
-    if not 0 < added <= 16 or not padded.endswith(bytes([added]) * added):
+    if not 0 < added <= BLOCK or not padded.endswith(_PADDING[added]):
         raise ValueError("not padded")
     return padded[:-added]
-
-
-def _mac(password: str, salt: str, base: str) -> bytes:
-    mac = HMAC(_derive(password, salt), _SHA256)
-    mac.update(base.encode("utf-8", "surrogatepass"))
-    return mac.finalize()
-
-
-def _derive(password: str, salt: str) -> bytes:
-    """32 bytes by PBKDF2 of HMAC-SHA1 and one round, as the format demands.
-
-    Of one round each block is one HMAC, of the salt and the block's number (RFC 8018
-    §5.2): 1.7 µs, of 2.9 by `hashlib.pbkdf2_hmac`, which begins with the password.
-    """
-    first = _keyed(password).copy()
-    # The salt is the hex text itself.
-    first.update(salt.encode("utf-8", "surrogatepass"))
-    second = first.copy()
-    first.update(b"\0\0\0\1")
-    second.update(b"\0\0\0\2")
-    return (first.finalize() + second.finalize())[:32]
-
-
-@lru_cache(maxsize=8)
-def _keyed(password: str) -> HMAC:
-    """To be copied, never used itself."""
-    return HMAC(password.encode(), _SHA1)
 
 
 def _to_json(payload: Mapping[str, object]) -> bytes:
@@ -268,14 +234,15 @@ def _to_json(payload: Mapping[str, object]) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _to_base64url(raw: bytes) -> str:
-    text = binascii.b2a_base64(raw, newline=False)
-    return text.translate(_TO_BASE64URL, b"=").decode()
+def _to_base64url(raw: bytes) -> bytes:
+    return binascii.b2a_base64(raw, newline=False).translate(_TO_BASE64URL, b"=")
 
 
-def _from_base64url(text: str) -> bytes:
+def _from_base64url(text: bytes) -> bytes:
+    missing = b"=" * (-len(text) % 4)
     try:
-        sent = text.encode("ascii").translate(_TO_BASE64)
-        return binascii.a2b_base64(sent + b"=" * (-len(sent) % 4), strict_mode=True)
+        return binascii.a2b_base64(
+            text.translate(_TO_BASE64) + missing, strict_mode=True
+        )
     except ValueError:
         raise SealError("invalid") from None

@@ -17,12 +17,13 @@ from session.seal import (
     MAX_LENGTH,
     Nonces,
     SealError,
-    _derive,
+    Unsealed,
     parse_passwords,
     seal,
     unseal,
     weakness,
 )
+from session.seal_keys import ProvenKeys, derive
 
 FILE = Path(__file__).with_name("iron-session-vectors.json")
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text())["vectors"]
@@ -46,6 +47,15 @@ def passwords(vector: dict[str, Any]) -> dict[str, str]:
     return {"1": password} if isinstance(password, str) else password
 
 
+def twice(value: str, passwords: dict[str, str], now_ms: int) -> Unsealed:
+    """The second time with the keys that are kept from the first."""
+    proven = ProvenKeys()
+    for _ in range(2):
+        unsealed = unseal(value, passwords=passwords, now_ms=now_ms, proven=proven)
+        assert len(proven) == 1
+    return unsealed
+
+
 def test_all_27_vectors_are_run() -> None:
     assert len(SINGLE) + len(CHUNKED) == 27
     assert len(SEALED) == 3
@@ -61,6 +71,7 @@ def test_unseals_as_iron_session_does(vector: dict[str, Any]) -> None:
         return
     unsealed = unseal(vector["cookie"], passwords=passwords(vector), now_ms=now_ms)
     assert unsealed.payload == vector["payload"]
+    assert unsealed == twice(vector["cookie"], passwords(vector), now_ms)
     if "expect_needs_reseal" in vector:
         assert unsealed.old_password == vector["expect_needs_reseal"]
 
@@ -114,14 +125,77 @@ def test_no_change_of_a_letter_goes_unnoticed(position: int, letter: str) -> Non
     changed = body[:at] + letter + body[at + 1 :]
     if changed == body:
         return
-    with pytest.raises(SealError):
-        unseal(changed + "~2", passwords=PASSWORDS, now_ms=1)
+    proven = ProvenKeys()
+    unseal(sealed, passwords=PASSWORDS, now_ms=1, proven=proven)
+    for known in (None, proven):
+        with pytest.raises(SealError):
+            unseal(changed + "~2", passwords=PASSWORDS, now_ms=1, proven=known)
+
+
+@given(payloads=st.lists(st.dictionaries(st.text(), JSON), min_size=1, max_size=5))
+def test_keys_that_are_kept_open_each_seal_whatever_they_opened_before(
+    payloads: list[dict[str, Any]],
+) -> None:
+    """Of one pair of salts, which only the same random numbers would bring."""
+    salt, proven = Nonces.random(), ProvenKeys()
+    for payload in payloads:
+        nonces = Nonces(salt.encryption_salt, Nonces.random().iv, salt.mac_salt)
+        sealed = seal(payload, passwords=PASSWORDS, ttl_s=0, now_ms=1, nonces=nonces)
+        unsealed = unseal(sealed, passwords=PASSWORDS, now_ms=1, proven=proven)
+        assert unsealed.payload == payload
+    assert len(proven) == 1
+
+
+def test_a_seal_that_is_known_still_ends() -> None:
+    proven = ProvenKeys()
+    sealed = seal({}, passwords=PASSWORDS, ttl_s=60, now_ms=0)
+    unseal(sealed, passwords=PASSWORDS, now_ms=119_999, proven=proven)
+    with pytest.raises(SealError, match="expired"):
+        unseal(sealed, passwords=PASSWORDS, now_ms=120_000, proven=proven)
+
+
+def test_a_seal_that_is_known_is_nothing_without_its_password() -> None:
+    proven = ProvenKeys()
+    sealed = seal({}, passwords=PASSWORDS, ttl_s=0, now_ms=1)
+    unseal(sealed, passwords=PASSWORDS, now_ms=1, proven=proven)
+    with pytest.raises(SealError, match="unknown-password"):
+        unseal(sealed, passwords={"2": PASSWORDS["1"]}, now_ms=1, proven=proven)
+    with pytest.raises(SealError, match="invalid"):
+        unseal(sealed, passwords={"1": "B" * 32}, now_ms=1, proven=proven)
+
+
+def test_nobody_without_the_password_makes_keys_be_kept() -> None:
+    """Else made-up salts would push out the keys of everybody."""
+    proven = ProvenKeys()
+    for number in range(20):
+        forged = seal({}, passwords={"1": f"{number:032}"}, ttl_s=0, now_ms=1)
+        with pytest.raises(SealError, match="invalid"):
+            unseal(forged, passwords=PASSWORDS, now_ms=1, proven=proven)
+    assert len(proven) == 0
+
+
+def test_keys_that_are_kept_are_bounded_and_the_longest_unused_go() -> None:
+    proven = ProvenKeys(most=2)
+    first, second, third = (
+        seal({}, passwords=PASSWORDS, ttl_s=0, now_ms=1) for _ in range(3)
+    )
+    kept: list[set[str]] = []
+    for value in (first, second, first, third):
+        unseal(value, passwords=PASSWORDS, now_ms=1, proven=proven)
+        kept.append({value for value in (first, second, third) if keeps(proven, value)})
+    assert kept == [{first}, {first, second}, {first, second}, {first, third}]
+
+
+def keeps(proven: ProvenKeys, value: str) -> bool:
+    _, _, salt, _, _, _, mac_salt, _ = value.encode().split(b"*")
+    name = (PASSWORDS["1"], mac_salt, salt)
+    return proven.of(name) is proven.of(name)
 
 
 @given(password=st.text(), salt=st.text())
 def test_keys_are_those_of_pbkdf2(password: str, salt: str) -> None:
     key = hashlib.pbkdf2_hmac("sha1", password.encode(), salt.encode(), 1, 32)
-    assert _derive(password, salt) == key
+    assert derive(password, salt.encode()) == key
 
 
 @pytest.mark.parametrize(
