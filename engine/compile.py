@@ -8,15 +8,12 @@ behind interfaces and unions are compiled when a type first turns up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from enum import Enum
 from functools import partial
 
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLBoolean,
-    GraphQLEnumType,
     GraphQLField,
     GraphQLFloat,
     GraphQLID,
@@ -28,19 +25,16 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    Undefined,
-    VariableNode,
     default_field_resolver,
-    get_argument_values,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
-    is_specified_scalar_type,
 )
 
+from .arguments import arguments, remembered
 from .batch import BATCH, held_by
 from .collect import Collector, NotCompiledError
 from .level import Level
@@ -135,7 +129,7 @@ class Compiler:
     ) -> Field:
         """What the schema says about a field."""
         named = get_named_type(definition.type)
-        constants, arguments, share = self.arguments(definition, nodes[0])
+        constants, make, share = arguments(definition, nodes[0])
         sets = [node.selection_set for node in nodes if node.selection_set]
         known: dict[GraphQLObjectType, Selection] = {}
         if is_object_type(named):
@@ -157,7 +151,7 @@ class Compiler:
             object_type=named if is_object_type(named) else None,
             abstract_type=named if is_abstract_type(named) else None,
             constants=constants,
-            arguments=arguments,
+            arguments=make,
             share_arguments=share,
             type_of_class=by_class or no_type,
         )
@@ -185,59 +179,6 @@ class Compiler:
             field.calls_value = True
         else:
             field.call = partial(call_resolver, resolve or default_field_resolver)
-
-    def arguments(
-        self, definition: GraphQLField, node: FieldNode
-    ) -> tuple[Arguments | None, Callable[[Run], Arguments], bool]:
-        """The arguments if they are constant, how else to have them, and whether
-        calls may share them.
-        """
-
-        def coerce(run: Run) -> Arguments:
-            return get_argument_values(definition, node, run.variables)
-
-        if not definition.args and not node.arguments:
-            return {}, coerce, True
-        given = {argument.name.value for argument in node.arguments or ()}
-        for name, argument in definition.args.items():
-            left_out = name not in given and argument.default_value in NOTHING
-            if not left_out and not is_harmless(argument.type):
-                return None, coerce, False
-        if not any(isinstance(a.value, VariableNode) for a in node.arguments or ()):
-            with suppress(Exception):  # else it is the error of each row
-                return get_argument_values(definition, node), coerce, True
-        return None, coerce, True
-
-
-NOTHING = (Undefined, None)
-HARMLESS_VALUES = (str, int, float, bool, type(None), Enum)
-
-
-def is_harmless(type_: Value) -> bool:
-    """A type whose values no resolver can change: built-in scalars and enums."""
-    named = get_named_type(type_)
-    bare = type_.of_type if is_non_null_type(type_) else type_
-    if bare is not named:
-        return False
-    if isinstance(named, GraphQLEnumType):
-        return all(isinstance(v.value, HARMLESS_VALUES) for v in named.values.values())
-    return is_specified_scalar_type(named)
-
-
-def remembered(make: Callable[[Run], Arguments]) -> Callable[[Run], Arguments]:
-    """The arguments of a field, made once for equal variables.
-
-    Only for arguments that calls may share.
-    """
-
-    def arguments(run: Run) -> Arguments:
-        # By `make`, since a field that is held by its own function is a cycle.
-        found = run.arguments.get(make)
-        if found is None:
-            found = run.arguments[make] = make(run)
-        return found
-
-    return arguments
 
 
 def is_read_whole(field: Field) -> bool:

@@ -40,7 +40,7 @@ MAX_KEPT_SIZE = 50_000
 FALLBACK_SIZE = 500
 MAX_COERCION_ERRORS = 50  # as graphql-core
 
-# Variables, and the arguments that they came to; see `compile.remembered`.
+# Variables, and the arguments that they came to; see `arguments.remembered`.
 Coerced: TypeAlias = tuple[VariableValues, Shared]
 
 

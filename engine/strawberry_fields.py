@@ -2,21 +2,31 @@
 
 strawberry gives every field of its schema a resolver of its own: for an attribute one
 that reads it, for a method one that converts the arguments, builds an Info and looks
-after extensions and exception handlers. Where none of that can matter the plan reads
-the attribute, or calls the method, itself. Whatever is not recognised beyond doubt
-keeps the wrapper.
+after extensions and exception handlers. Where that can be done in advance or does not
+matter the plan reads the attribute, or calls the method, itself. Whatever is not
+recognised beyond doubt keeps the wrapper.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeAlias, cast
 
-from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema
+from graphql import (
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+)
 from strawberry.schema import Schema
+from strawberry.schema.exception_handlers import ExceptionHandler
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
+from strawberry.types.union import StrawberryUnion
+from strawberry.utils.await_maybe import await_maybe
 
 from .attribute import ATTRIBUTE, DECLARED, OBJECTS, Attribute
 from .batch import BATCH, Batch, held_by
@@ -24,7 +34,12 @@ from .info import LazyInfo
 from .level import Level
 from .plan import Arguments, Field, Value
 from .run import Run
+from .strawberry_inputs import Inputs
 
+# What the schema makes of exceptions: the first that is for one has it.
+Handlers: TypeAlias = tuple[
+    tuple[tuple[type[Exception], ...], ExceptionHandler[Any]], ...
+]
 DEFINITION = "strawberry-definition"
 WRAPPERS = "strawberry.schema.schema_converter"
 
@@ -41,6 +56,7 @@ class StrawberryFields:
     def __init__(self, owner: Schema) -> None:
         self.converter = owner.schema_converter
         self.info_class: Callable[..., Any] = owner.config.info_class
+        self.inputs = Inputs(owner.config, self.converter.scalar_registry)
         self.types: dict[type, GraphQLObjectType | None] = {}
 
     def type_by_class(
@@ -52,6 +68,9 @@ class StrawberryFields:
         None for fields where it has to be asked about each of them.
         """
         definition = (named.extensions or {}).get(DEFINITION)
+        if isinstance(named, GraphQLUnionType):
+            known = isinstance(definition, StrawberryUnion)
+            return partial(self.member_of, named) if known else None
         if not isinstance(definition, StrawberryObjectDefinition):
             return None
         if isinstance(named, GraphQLObjectType):
@@ -64,6 +83,15 @@ class StrawberryFields:
             return found if found is not None and named in found.interfaces else None
 
         return implementing
+
+    def member_of(
+        self, union: GraphQLUnionType, class_: type
+    ) -> GraphQLObjectType | None:
+        """The same of a union, whose members have classes of their own."""
+        if "__strawberry_definition__" not in class_.__dict__:
+            return None
+        found = self.type_of(class_)
+        return found if found in union.types else None
 
     def type_of(self, class_: type) -> GraphQLObjectType | None:
         """The type whose objects are the instances of a class, if it is exactly one."""
@@ -108,6 +136,9 @@ class StrawberryFields:
             field, definition
         ):
             return False
+        handlers = self.converter._get_field_exception_handlers(definition)
+        if handlers:
+            return self.claim_handled(field, definition, handlers)
         resolver = definition.base_resolver
         if resolver is None:
             if serial or definition.default_resolver is not getattr:
@@ -127,33 +158,55 @@ class StrawberryFields:
             field.batch = self.direct_batch(batch, definition)
             field.held = held_by(batch)
             return True
-        if not field.share_arguments:
-            return False  # input objects: strawberry makes new ones for each call
+        if not self.converts(field, definition):
+            return False
         self.convert(field, definition)
         field.call = self.direct_call(definition)
         return True
 
+    def claim_handled(
+        self, field: Field, definition: StrawberryField, handlers: Handlers
+    ) -> bool:
+        """The same of a field that turns exceptions into members of its union."""
+        marks: dict[Any, Any] = {**definition.metadata, **field.definition.extensions}
+        resolver = definition.base_resolver
+        if (
+            resolver is None
+            or not inspect.iscoroutinefunction(resolver.wrapped_func)
+            or marks.keys() & {ATTRIBUTE, BATCH}
+            or not self.converts(field, definition)
+        ):
+            return False
+        self.convert(field, definition)
+        field.call = self.handled_call(definition, handlers)
+        return True
+
     def is_bare(self, field: Field, definition: StrawberryField) -> bool:
-        """Whether strawberry's wrapper does no more than convert and call."""
+        """Whether strawberry's wrapper does no more than convert, call and handle."""
         resolve = field.definition.resolve
         return (
             getattr(resolve, "__module__", None) == WRAPPERS
             and type(definition).get_result is StrawberryField.get_result
             and not definition.extensions
             and not definition.is_subscription
-            and not self.converter._get_field_exception_handlers(definition)
         )
+
+    def converts(self, field: Field, definition: StrawberryField) -> bool:
+        """Whether `convert` makes what strawberry's wrapper would make of arguments."""
+        known = self.inputs.arguments(definition.arguments)
+        return field.share_arguments or known is not None
 
     def convert(self, field: Field, definition: StrawberryField) -> None:
         """Let the arguments of a field be strawberry's: Python names, enums, inputs."""
-        coerced = field.arguments
-        if not definition.arguments:
+        coerced, declared = field.arguments, definition.arguments
+        if not declared:
             return
-        registry, config = self.converter.scalar_registry, self.converter.config
-
-        def converted(arguments: Arguments) -> Arguments:
-            return convert_arguments(arguments, definition.arguments, registry, config)
-
+        converted = self.inputs.arguments(declared) or partial(
+            convert_arguments,
+            arguments=declared,
+            scalar_registry=self.converter.scalar_registry,
+            config=self.converter.config,
+        )
         if field.constants is not None:
             field.constants = converted(field.constants)
         else:
@@ -219,3 +272,40 @@ class StrawberryFields:
             return function(source, **given) if wants_self else function(**given)
 
         return call
+
+    def handled_call(
+        self, definition: StrawberryField, handlers: Handlers
+    ) -> Callable[..., Value]:
+        """The same, with what the handlers make of its exceptions."""
+        call, info_class = self.direct_call(definition), self.info_class
+
+        async def attempt(
+            run: Run,
+            field: Field,
+            level: Level,
+            row: int,
+            source: Value,
+            arguments: Arguments,
+        ) -> Value:
+            try:
+                return await call(run, field, level, row, source, arguments)
+            except Exception as error:
+                handler = next(
+                    (
+                        handler
+                        for kinds, handler in handlers
+                        if isinstance(error, kinds)
+                    ),
+                    None,
+                )
+                if handler is None:
+                    raise
+                raw = LazyInfo(run, field, level, row)
+                info = info_class(_raw_info=raw, _field=definition)
+                told = handler.handle(error, field=definition, info=info)
+                result = await await_maybe(told)
+                if result is None:  # declined
+                    raise
+                return result
+
+        return attempt
