@@ -7,7 +7,7 @@ loop into one call, by aiodataloader; `OnceLoader` is for what no call can join.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Final, Generic, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 import msgspec
 from aiodataloader import DataLoader
@@ -15,6 +15,7 @@ from aiodataloader import DataLoader
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 R = TypeVar("R")
+Row = TypeVar("Row", bound="Identified")
 
 # What many keys came to: at once when everything is known, else to be awaited.
 Loaded: TypeAlias = list[V | Exception] | Awaitable[list[V | Exception]]
@@ -289,12 +290,17 @@ async def settled(loaded: Loaded[V]) -> list[V | Exception]:
     return loaded if isinstance(loaded, list) else await loaded
 
 
-def align_one(
-    keys: Sequence[K], rows: Iterable[R], key_of: Callable[[R], K]
-) -> list[R | None]:
-    """The row of each key, None where there is none; never by the rows' order."""
-    by_key = {key_of(row): row for row in rows}
-    return [by_key.get(key) for key in keys]
+class Identified(Protocol):
+    """A row with a key of its own."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def align_by_id(ids: Sequence[str], rows: Iterable[Row]) -> list[Row | None]:
+    """The row of each id, None where there is none; never by the rows' order."""
+    by_id = {row.id: row for row in rows}
+    return list(map(by_id.get, ids))
 
 
 def align_many(keys: Sequence[K], groups: Mapping[K, list[R]]) -> list[list[R]]:

@@ -28,8 +28,8 @@ from .batching import (
     K,
     OnceLoader,
     V,
+    align_by_id,
     align_many,
-    align_one,
     each,
 )
 from .file_pages import read_file_page
@@ -103,7 +103,7 @@ class NoteByIdLoader(ByIdLoader[FluxNote | None]):
         rows = await self.context.flux.notes.by_ids(
             keys, columns=self.context.selection.note_columns
         )
-        return align_one(keys, rows, lambda row: row.id)
+        return align_by_id(keys, rows)
 
 
 class PostByIdLoader(ByIdLoader[ConduitPost | None]):
@@ -133,7 +133,7 @@ class PostByIdLoader(ByIdLoader[ConduitPost | None]):
             keys, populate=self.context.post_relations, scope=self._scope
         )
         self.keep(rows)
-        return align_one(keys, rows, lambda row: row.id)
+        return align_by_id(keys, rows)
 
 
 class FileByIdLoader(ByIdLoader[ConduitFile | None]):
@@ -143,7 +143,7 @@ class FileByIdLoader(ByIdLoader[ConduitFile | None]):
 
     async def load_batch(self, keys: list[str]) -> list[ConduitFile | None]:
         rows = await self.context.conduit.storage.by_ids(keys)
-        return align_one(keys, rows, lambda row: row.id)
+        return align_by_id(keys, rows)
 
 
 class FileDataByIdLoader(ContextLoader[str, str]):
@@ -166,7 +166,7 @@ class UserByIdLoader(ByIdLoader[ConduitUser | None]):
 
     async def load_batch(self, keys: list[str]) -> list[ConduitUser | None]:
         rows = await self.context.conduit.users.by_ids(keys)
-        return align_one(keys, rows, lambda row: row.id)
+        return align_by_id(keys, rows)
 
 
 class ViewerByUserIdLoader(ContextLoader[str, ConduitViewer]):

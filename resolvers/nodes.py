@@ -45,37 +45,37 @@ async def get_nodes(
     """
     if len(node_ids) > MAX_NODES:
         raise inputs.refused("ids", f"At most {MAX_NODES} ids can be asked for.")
-    refusal = _refusal(context)
-    asked = [_parsed(node_id, refusal) for node_id in node_ids]
-    wanted: dict[Kind, dict[str, None]] = {}
-    for one in asked:
-        if not isinstance(one, Exception):
-            wanted.setdefault(one[0], {})[one[1]] = None
-    loaded = {
-        kind: _load_all(context, kind, list(keys)) for kind, keys in wanted.items()
-    }
-    found: dict[tuple[Kind, str], Record | Exception | None] = {}
-    for kind, values in loaded.items():
-        keys = [(kind, key) for key in wanted[kind]]
-        found |= zip(keys, await settled(values), strict=True)
-    return [one if isinstance(one, Exception) else found[one] for one in asked]
-
-
-def _refusal(context: RequestContext) -> Exception | None:
+    asked = _parsed(node_ids)
     try:
         context.require_viewer()
-    except NotAuthenticatedError as failure:
-        return failure
-    return None
+    except NotAuthenticatedError as refusal:
+        return [one if isinstance(one, Exception) else refusal for one in asked]
+    wanted: dict[Kind, list[str]] = {}
+    for one in asked:
+        if not isinstance(one, Exception):
+            kind, key = one
+            if kind in wanted:
+                wanted[kind].append(key)
+            else:
+                wanted[kind] = [key]
+    loaded = {kind: _load_all(context, kind, keys) for kind, keys in wanted.items()}
+    found = {kind: iter(await settled(values)) for kind, values in loaded.items()}
+    return [one if isinstance(one, Exception) else next(found[one[0]]) for one in asked]
 
 
-def _parsed(node_id: str, refusal: Exception | None) -> tuple[Kind, str] | Exception:
+def _parsed(node_ids: Sequence[str]) -> list[tuple[Kind, str] | Exception]:
     """A malformed id fails in its place and not for all."""
     try:
-        kind_and_key = parse_global_id(node_id)
+        return list(map(parse_global_id, node_ids))
+    except InvalidInputError:
+        return [_parsed_alone(node_id) for node_id in node_ids]
+
+
+def _parsed_alone(node_id: str) -> tuple[Kind, str] | Exception:
+    try:
+        return parse_global_id(node_id)
     except InvalidInputError as failure:
         return failure
-    return refusal or kind_and_key
 
 
 def _load_all(

@@ -26,7 +26,7 @@ class ConduitCalls(msgspec.Struct, frozen=True):
     def id(self, value: str, *, field: str = "id") -> str:
         """The id in lower case. Raises: InvalidInputError if it cannot be one here."""
         checked = conduit_id(value, field=field)
-        if not self.offers.makes(checked):
+        if not self.offers.made([checked]):
             raise malformed("conduit", field)
         return checked
 
@@ -35,8 +35,7 @@ class ConduitCalls(msgspec.Struct, frozen=True):
 
         Raises: InvalidInputError for what is no id at all.
         """
-        checked = dict.fromkeys(conduit_id(value) for value in values)
-        return [id for id in checked if self.offers.makes(id)]
+        return self.offers.made(dict.fromkeys(map(conduit_id, values)))
 
     async def read(self, target: str, *, operation: str) -> Response:
         """GET, never from the router's cache; raises what `failures.py` says."""

@@ -7,12 +7,12 @@ requests. What is absent is forgotten after some minutes, so that provisioning
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final
 
 from clients.errors import RateLimitedError
-from clients.ids import is_object_id, is_uuid
+from clients.ids import OBJECT_ID_LENGTH, is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
 ABSENCE_S: Final = 300.0
@@ -55,10 +55,13 @@ class Offers:
         elif is_object_id(id):
             self.object_ids = True
 
-    def makes(self, id: str) -> bool:
-        """Whether this Conduit can have such an id; one of the other kind would fail
+    def made(self, ids: Iterable[str]) -> list[str]:
+        """The checked ids that this Conduit can have; one of the other kind would fail
         a whole batch (recording custom_endpoints, "one not a UUID")."""
-        return self.object_ids in (None, is_object_id(id))
+        objects = self.object_ids
+        if objects is None:
+            return list(ids)
+        return [id for id in ids if (len(id) == OBJECT_ID_LENGTH) is objects]
 
     @property
     def guards_posts(self) -> bool | None:

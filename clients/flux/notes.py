@@ -55,7 +55,7 @@ class FluxNotes:
 
         Raises: InvalidInputError for a malformed id, before any call.
         """
-        wanted = list(dict.fromkeys(flux_id(id) for id in ids))
+        wanted = list(dict.fromkeys(map(flux_id, ids)))
         selected = columns | {"id"}
         bare = postgrest.target(
             "/notes", columns=selected, conditions=[postgrest.one_of("id", [])]

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +10,8 @@ from resolvers.batching import (
     MAX_BATCH,
     BatchLoader,
     OnceLoader,
+    align_by_id,
     align_many,
-    align_one,
     each,
 )
 
@@ -195,6 +196,6 @@ async def test_each_passes_a_cancellation_on():
 
 
 def test_rows_are_aligned_by_key_and_never_by_order():
-    rows = ["c3", "a1"]
-    assert align_one(["a", "b", "c"], rows, lambda row: row[0]) == ["a1", None, "c3"]
+    c, a = SimpleNamespace(id="c"), SimpleNamespace(id="a")
+    assert align_by_id(["a", "b", "c"], [c, a]) == [a, None, c]
     assert align_many(["a", "b"], {"b": [1, 2]}) == [[], [1, 2]]
