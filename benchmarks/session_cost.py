@@ -74,7 +74,7 @@ async def _measure(settings: Settings) -> SessionCost:
     async with open_resources(settings, cookie) as resources:
         session = Session()
         scope = CallScope.for_background(600.0, "benchmark")
-        await resources.sessions.sign_in(session, *PERSON, scope)
+        await resources.shared.sessions.sign_in(session, *PERSON, scope)
         sent = cookie.write(session)[0].partition(";")[0].encode()
         head = Head([(b"host", b"localhost"), (b"cookie", sent)])
 

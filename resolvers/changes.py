@@ -47,18 +47,18 @@ class Changed(Generic[R]):
 def announce_note(context: RequestContext, kind: ChangeKind, note_id: str) -> None:
     """A note of the viewer has changed. No call; nobody waits for it."""
     owner_id = context.require_viewer()
-    context.changes.announce(Change("Note", kind, note_id, owner_id))
+    context.shared.changes.announce(Change("Note", kind, note_id, owner_id))
 
 
 def announce_post(context: RequestContext, kind: ChangeKind, post_id: str) -> None:
     """A post has changed. No call; nobody waits for it."""
-    context.changes.announce(Change("Post", kind, post_id))
+    context.shared.changes.announce(Change("Post", kind, post_id))
 
 
 def announce_post_gone(context: RequestContext, post: ConduitPost) -> None:
     """A post has been deleted. No call; nobody waits for it."""
     gone = Change("Post", ChangeKind.DELETED, post.id, post.author_id)
-    context.changes.announce(gone)
+    context.shared.changes.announce(gone)
 
 
 async def note_changes(
@@ -86,7 +86,7 @@ async def note_changes(
         found = {note.id: note for note in notes if about in (None, note.post_id)}
         return dict.fromkeys([change.id for change in gone]) | found
 
-    return _events(context, await context.changes.mailbox(wants), read)
+    return _events(context, await context.shared.changes.mailbox(wants), read)
 
 
 async def post_changes(
@@ -114,7 +114,9 @@ async def post_changes(
             del shown[id]
         return dict.fromkeys([change.id for change in known]) | found
 
-    mailbox = await context.changes.mailbox(lambda change: change.domain == "Post")
+    mailbox = await context.shared.changes.mailbox(
+        lambda change: change.domain == "Post"
+    )
     return _events(context, mailbox, read)
 
 

@@ -5,7 +5,8 @@ upstream call and no vault read.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from clients.conduit.client import ConduitClient
 from clients.errors import NotAuthenticatedError
@@ -24,27 +25,42 @@ from .under_way import UnderWay
 from .upload_rules import UploadRules
 
 
-@dataclass(kw_only=True)
-class RequestContext:
+class Shared(msgspec.Struct, kw_only=True, frozen=True):
+    """What all requests of a process share; made once, by `server/resources.py`."""
+
+    sessions: SessionService
+    claims: ClaimStore
+    changes: ChangeFeed = msgspec.field(default_factory=ChangeFeed)
+    # Without the process's own a request shares no batches.
+    batches: SharedBatches = msgspec.field(default_factory=SharedBatches)
+    uploads: UploadRules = msgspec.field(default_factory=UploadRules)
+    uploads_under_way: UnderWay = msgspec.field(default_factory=UnderWay)
+    preview_path: str = "/preview"
+    max_page_size: int = 100
+    # Larger pages are told in the log (LIMIT_PAGE_SIZE=measure:…).
+    measured_page_size: int | None = None
+    # False leaves it to the upstream who may change what (CONDUIT_OWNERSHIP=upstream).
+    checks_ownership: bool = True
+    # Whether Conduit guards files for each person (CONDUIT_STORAGE_AUTHORIZATION=on):
+    # then nothing of a file may come but by storage's own routes.
+    storage_authorization: bool = False
+
+
+class RequestContext(msgspec.Struct, kw_only=True, eq=False):
     """Who asks, through which clients, within which deadline.
 
     `selection` is set by `schema/documents.py` before the first field is resolved.
     """
 
     session: Session
-    sessions: SessionService
+    shared: Shared
     flux: FluxClient
     conduit: ConduitClient
-    claims: ClaimStore
     scope: CallScope
     user_agent: str | None = None
     client_address: str | None = None
     # Whose operations are counted: an account, else an address.
     person: str = ""
-    preview_path: str = "/preview"
-    max_page_size: int = 100
-    # Larger pages are told in the log (LIMIT_PAGE_SIZE=measure:…).
-    measured_page_size: int | None = None
     # One of the manifests: reviewed when it was built, so its size is not limited.
     trusted_document: bool = False
     # What is read may stand in the answer so often that its length must be told first.
@@ -53,20 +69,10 @@ class RequestContext:
     only_reads: bool = True
     # Takes the operation's cost out of the person's budget; raises RateLimitedError.
     charge: Callable[[int], Awaitable[None]] | None = None
-    # False leaves it to the upstream who may change what (CONDUIT_OWNERSHIP=upstream).
-    checks_ownership: bool = True
-    # Whether Conduit guards files for each person (CONDUIT_STORAGE_AUTHORIZATION=on):
-    # then nothing of a file may come but by storage's own routes.
-    storage_authorization: bool = False
-    uploads: UploadRules = field(default_factory=UploadRules)
-    uploads_under_way: UnderWay = field(default_factory=UnderWay)
     selection: Selection = NOTHING_SELECTED
-    # The process's own; without it a request shares no batches.
-    batches: SharedBatches = field(default_factory=SharedBatches, repr=False)
-    changes: ChangeFeed = field(default_factory=ChangeFeed, repr=False)
     # A subscription's context outlives many deadlines: makes one as of a new request.
-    renewed: Callable[[], "RequestContext"] | None = field(default=None, repr=False)
-    _loaders: Loaders | None = field(default=None, init=False, repr=False)
+    renewed: Callable[[], "RequestContext"] | None = None
+    _loaders: Loaders | None = None
 
     @property
     def loaders(self) -> Loaders:
@@ -79,7 +85,8 @@ class RequestContext:
     def post_relations(self) -> frozenset[str]:
         """What is sent along with posts: what is selected of author and coverFile."""
         relations = self.selection.post_relations
-        return relations - {"coverFile"} if self.storage_authorization else relations
+        guarded = self.shared.storage_authorization
+        return relations - {"coverFile"} if guarded else relations
 
     def forget(self) -> None:
         """Drop every loaded row: it may be another's now, or older than a write.

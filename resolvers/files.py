@@ -57,7 +57,7 @@ def preview_urls(
 ) -> list[str]:
     """`preview_url` of many files."""
     query = "?download=1" if download else ""
-    return [f"{context.preview_path}/{file_id}{query}" for file_id in file_ids]
+    return [f"{context.shared.preview_path}/{file_id}{query}" for file_id in file_ids]
 
 
 async def get_data(context: RequestContext, file: ConduitFile) -> str | None:
@@ -84,8 +84,8 @@ async def delete_file(context: RequestContext, file_id: str) -> str:
     viewer_id = context.require_viewer()
     storage = context.conduit.storage
     file = await storage.get(upstream_id("File", file_id))
-    own_folder = f"u/{viewer_id}/"
-    if context.checks_ownership and not (file.folder or "").startswith(own_folder):
+    is_own = (file.folder or "").startswith(f"u/{viewer_id}/")
+    if context.shared.checks_ownership and not is_own:
         raise PermissionDeniedError("a file outside the viewer's own folder")
     try:
         await storage.delete(file.id)

@@ -87,7 +87,7 @@ class ByIdLoader(ContextLoader[str, V]):
         """Nothing comes along with these."""
 
     def collector(self) -> Collector[str, V]:
-        return Collector(self, self.context.batches)
+        return Collector(self, self.context.shared.batches)
 
 
 class NoteByIdLoader(ByIdLoader[FluxNote | None]):
@@ -277,7 +277,7 @@ class FilePageByRequestLoader(ContextOnceLoader[PageRequest, Page[ConduitFile]])
     """One call per distinct page."""
 
     def load_one(self, key: PageRequest) -> Awaitable[Page[ConduitFile]]:
-        if self.context.storage_authorization:
+        if self.context.shared.storage_authorization:
             # The list is a custom endpoint: past storage's rules it shows all files.
             raise PermissionDeniedError("no list of files with storage authorization")
         context = self.context

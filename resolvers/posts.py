@@ -97,7 +97,7 @@ async def create_post(
         post = await creation.write(await creation.mark())
     else:
         post = await KeyedWrite(
-            context.claims,
+            context.shared.claims,
             creation,
             operation="createPost",
             viewer_id=viewer_id,
@@ -121,12 +121,13 @@ async def update_post(
     """
     checked = await _checked_changes(context, changes)
     key = (await _own_post(context, post_id)).id
-    if not context.checks_ownership and not await context.conduit.posts.may_edit(key):
+    posts = context.conduit.posts
+    if not (context.shared.checks_ownership or await posts.may_edit(key)):
         raise PermissionDeniedError("a post that the viewer may only read")
     try:
-        post = await context.conduit.posts.update(key, checked)
+        post = await posts.update(key, checked)
     except UpstreamError as failure:
-        found = await look_up(failure, partial(context.conduit.posts.get, key))
+        found = await look_up(failure, partial(posts.get, key))
         if found is None or not _holds(found, checked):
             raise
         post = found
@@ -164,7 +165,7 @@ async def _own_post(context: RequestContext, post_id: str) -> ConduitPost:
     """
     viewer_id = context.require_viewer()
     post = await context.conduit.posts.get(upstream_id("Post", post_id))
-    if context.checks_ownership and post.author_id != viewer_id:
+    if context.shared.checks_ownership and post.author_id != viewer_id:
         raise PermissionDeniedError("the post of another person")
     return post
 

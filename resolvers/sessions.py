@@ -14,7 +14,7 @@ async def list_sessions(context: RequestContext) -> list[SessionInfo]:
 
     Raises: NotAuthenticatedError, VaultUnavailableError.
     """
-    return await context.sessions.list_sessions(context.session)
+    return await context.shared.sessions.list_sessions(context.session)
 
 
 async def end_session(context: RequestContext, session_id: str) -> None:
@@ -23,7 +23,7 @@ async def end_session(context: RequestContext, session_id: str) -> None:
     Raises: NotFoundError, also for another person's; NotAuthenticatedError,
     VaultUnavailableError.
     """
-    ended = await context.sessions.end_session(
+    ended = await context.shared.sessions.end_session(
         context.session, session_id, context.scope
     )
     if not ended:

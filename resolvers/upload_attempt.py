@@ -161,7 +161,7 @@ class UploadAttempt(Creation[ConduitFile]):
         try:
             async with contextlib.aclosing(self.source.pieces()) as pieces:
                 await context.conduit.storage.put_bytes(
-                    context.uploads.admit(pending.url),
+                    context.shared.uploads.admit(pending.url),
                     pieces,
                     size=upload.size,
                     mime_type=upload.media_type,
@@ -243,7 +243,7 @@ class UploadAttempt(Creation[ConduitFile]):
         storage, context, head = self.context.conduit.storage, self.context, b""
         digest, size = _Digest(), 0
         allow_time(context.scope)
-        address = context.uploads.admit(await storage.signed_url(id))
+        address = context.shared.uploads.admit(await storage.signed_url(id))
         async with storage.open_bytes(address) as answer:
             async for chunk in answer.chunks():
                 size += len(chunk)

@@ -50,7 +50,7 @@ async def upload_file(
     place = file_names.own_folder(viewer_id, folder)
     chosen = _name(name, file)
     checked_scope = None if scope is None else inputs.scope(scope)
-    with context.uploads_under_way.one_more():
+    with context.shared.uploads_under_way.one_more():
         async with contextlib.aclosing(file.pieces()) as pieces:
             head, ended = await _look_ahead(pieces)
             allow_time(context.scope)
@@ -62,7 +62,7 @@ async def upload_file(
                 is_public=is_public,
                 scope=checked_scope,
             )
-            context.uploads.check(chosen or "", upload.media_type, upload.size)
+            context.shared.uploads.check(chosen or "", upload.media_type, upload.size)
             source = Content(head, pieces, upload.size)
             attempt = UploadAttempt(context=context, upload=upload, source=source)
             record = await _carry_out(context, attempt, viewer_id, key)
@@ -76,7 +76,7 @@ async def _carry_out(
     if key is None:
         return await attempt.write(await attempt.mark())
     return await KeyedWrite(
-        context.claims,
+        context.shared.claims,
         attempt,
         operation="uploadFile",
         viewer_id=viewer_id,

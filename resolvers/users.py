@@ -54,7 +54,7 @@ async def sign_up(context: RequestContext, *, email: str, password: str) -> Cond
     Raises: InvalidInputError, ConflictError when the address is taken.
     """
     _check(email, password)
-    return await context.sessions.sign_up(
+    return await context.shared.sessions.sign_up(
         email, password, context.scope, client_address=context.client_address
     )
 
@@ -67,7 +67,7 @@ async def sign_in(
     One call. Raises: InvalidInputError, InvalidCredentialsError.
     """
     _check(email, password)
-    await context.sessions.sign_in(
+    await context.shared.sessions.sign_in(
         context.session,
         email,
         password,
@@ -77,12 +77,12 @@ async def sign_in(
         transport="bearer" if bearer else "cookie",
     )
     context.forget()
-    return context.sessions.sealed_token(context.session) if bearer else None
+    return context.shared.sessions.sealed_token(context.session) if bearer else None
 
 
 async def sign_out(context: RequestContext, *, everywhere: bool) -> None:
     """End this session, or all of this person; fine when nobody is signed in."""
-    await context.sessions.sign_out(
+    await context.shared.sessions.sign_out(
         context.session, context.scope, everywhere=everywhere
     )
     context.forget()

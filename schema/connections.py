@@ -164,7 +164,7 @@ def page_request(
     context = info.context
     pages = context.selection.pages
     place = id(info._raw_info.field_nodes[0])
-    key = (place, first, after, last, before, default, context.max_page_size)
+    key = (place, first, after, last, before, default, context.shared.max_page_size)
     request = pages.get(key)
     if request is None:
         wants = selected_fields(info)
@@ -175,14 +175,14 @@ def page_request(
             last=last,
             before=before,
             default=default,
-            maximum=context.max_page_size,
+            maximum=context.shared.max_page_size,
         )
         # A cursor comes once; a place's own fields may depend on variables.
         if after is before is None and context.selection.below is not None:
             if len(pages) >= MAX_KEPT_PAGES:
                 pages.clear()
             pages[key] = request
-    measured = context.measured_page_size
+    measured = context.shared.measured_page_size
     if measured is not None and request.size > measured:
         log.warning(
             "limit in request %s: a page of %d rows, over %d",

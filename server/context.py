@@ -23,8 +23,6 @@ from .resources import Resources
 from .trace import trace_of
 
 USER_AGENT_LIMIT = 256
-# Without a limit of ours the upstreams have one of their own.
-UNLIMITED_PAGE = 10_000
 
 
 def resources_of(scope: Scope) -> Resources:
@@ -56,10 +54,9 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         if budget is None
         else partial(budget.take, person, request_id=call_scope.request_id)
     )
-    page_size = settings.protection.limits.document.page_size
     return RequestContext(
         session=session,
-        sessions=resources.sessions,
+        shared=resources.shared,
         flux=FluxClient(
             resources.flux_http,
             flux_auth,
@@ -75,19 +72,10 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
             call_scope,
             resources.conduit_offers,
         ),
-        claims=resources.vault,
-        checks_ownership=settings.conduit.checks_ownership,
-        storage_authorization=settings.conduit.storage_authorization,
         scope=call_scope,
         user_agent=head_of(scope).get("user-agent")[:USER_AGENT_LIMIT] or None,
         client_address=address,
         person=person,
-        changes=resources.changes,
-        batches=resources.batches,
-        uploads=resources.upload_rules,
-        uploads_under_way=resources.uploads_under_way,
-        max_page_size=page_size.enforced or UNLIMITED_PAGE,
-        measured_page_size=page_size.measured,
         charge=charge,
     )
 

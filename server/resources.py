@@ -26,11 +26,12 @@ from clients.thrift import ThriftyTransport, refused_for_all
 from clients.transport import Answer
 from clients.transport_pinned import AddressPolicy, open_pinned
 from resolvers.change_feed import ChangeFeed
+from resolvers.context import Shared
 from resolvers.shared_batches import SharedBatches
 from resolvers.under_way import UnderWay
 from resolvers.upload_rules import UploadRules
 from session.accounts import SessionService
-from session.broadcast import redis_broadcast
+from session.broadcast import Broadcast, redis_broadcast
 from session.budgets import CostBudget
 from session.call_ledger import RedisLedger
 from session.cookie import SessionCookie
@@ -50,6 +51,8 @@ from .settings import Settings
 from .storage_address import admit
 from .trusted_documents import Documents
 
+# Without a limit of ours the upstreams have one of their own.
+UNLIMITED_PAGE: Final = 10_000
 # How long an upload that is given up at the end may take to clean up.
 CLEAN_UP_S: Final = 10.0
 
@@ -64,17 +67,13 @@ class Resources:
     vault: TokenVault
     keeper: TokenKeeper
     flux_tokens: FluxTokens
-    sessions: SessionService
+    shared: Shared
     readiness: Readiness
     documents: Documents
     # None when no budget is set: then no operation costs a round trip for it.
     cost_budget: CostBudget | None
-    changes: ChangeFeed
-    batches: SharedBatches
     watch: SessionWatch
     slots: SessionSlots
-    uploads_under_way: UnderWay
-    upload_rules: UploadRules
     # The loop that all of this lives on.
     loop: asyncio.AbstractEventLoop
     # For bodies that do not arrive, and operations that take longer than most.
@@ -135,16 +134,12 @@ async def open_resources(
             vault=vault,
             keeper=keeper,
             flux_tokens=flux_tokens(settings.session.flux_tokens),
-            sessions=sessions,
+            shared=_shared(settings, sessions, vault, broadcast, uploads),
             readiness=Readiness(probes(vault, flux, conduit), leaving=leaving),
             documents=documents,
             cost_budget=_cost_budget(settings, redis),
-            batches=SharedBatches(),
-            changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
             watch=watch,
             slots=SessionSlots(settings.live.per_session),
-            uploads_under_way=uploads,
-            upload_rules=_upload_rules(settings),
             loop=loop,
             bodies=Alarms(loop, settings.guard.body_s),
             presence=Alarms(loop, PATIENCE_S),
@@ -206,6 +201,28 @@ def _upstreams(
             ),
             limits,
         ),
+    )
+
+
+def _shared(
+    settings: Settings,
+    sessions: SessionService,
+    vault: TokenVault,
+    broadcast: Broadcast,
+    uploads: UnderWay,
+) -> Shared:
+    page_size = settings.protection.limits.document.page_size
+    return Shared(
+        sessions=sessions,
+        claims=vault,
+        changes=ChangeFeed(broadcast, backlog=settings.live.backlog),
+        batches=SharedBatches(),
+        uploads=_upload_rules(settings),
+        uploads_under_way=uploads,
+        max_page_size=page_size.enforced or UNLIMITED_PAGE,
+        measured_page_size=page_size.measured,
+        checks_ownership=settings.conduit.checks_ownership,
+        storage_authorization=settings.conduit.storage_authorization,
     )
 
 

@@ -22,7 +22,7 @@ from clients.conduit.records import (
 from clients.errors import InvalidCredentialsError, NotFoundError
 from clients.flux.records import FluxNote, FluxNotePage
 from clients.http import CallScope
-from resolvers.context import RequestContext
+from resolvers.context import RequestContext, Shared
 from session.memory import MemoryVault
 from session.session import Session
 
@@ -504,16 +504,19 @@ class StubSessions:
 
 
 def make_context(world, *, signed_in=True, **more):
-    """A request's context; must be made while an event loop runs."""
+    """A request's context; must be made while an event loop runs.
+
+    `more` of `Shared` and of `RequestContext`.
+    """
     session = Session()
     if signed_in:
         session.open(ME, "a vault key")
+    shared = {name: more.pop(name) for name in Shared.__struct_fields__ if name in more}
     return RequestContext(
         session=session,
-        sessions=StubSessions(world),
+        shared=Shared(sessions=StubSessions(world), claims=MemoryVault(), **shared),
         flux=StubFlux(world),
         conduit=StubConduit(world),
-        claims=MemoryVault(),
         scope=CallScope(request_id="request-1", deadline=1e9),
         user_agent="a browser",
         client_address="192.0.2.1",

@@ -18,7 +18,7 @@ from clients.flux.client import FluxClient, flux_http
 from clients.thrift import ThriftyTransport
 from clients.transport import Answer, HTTPLimits, Incoming, Outgoing, TransportError
 from resolvers.batching import settled
-from resolvers.context import RequestContext
+from resolvers.context import RequestContext, Shared
 from resolvers.selection import Selection
 from resolvers.shared_batches import SharedBatches
 from session.memory import MemoryVault
@@ -131,13 +131,11 @@ class Process:
         unused: Any = None
         return RequestContext(
             session=session,
-            sessions=unused,
+            shared=Shared(sessions=unused, claims=MemoryVault(), batches=self.batches),
             flux=FluxClient(self.http, person, scope, None),
             conduit=unused,
-            claims=MemoryVault(),
             scope=scope,
             selection=selection,
-            batches=self.batches,
         )
 
 

@@ -18,9 +18,8 @@ def asked(selection: Selection, *, place: int = 0, most: int = 100) -> Info:
     """What `page_request` looks at."""
     operation = cast("OperationDefinitionNode", DOCUMENT.definitions[0])
     nodes = cast("list[FieldNode]", operation.selection_set.selections)
-    context = SimpleNamespace(
-        selection=selection, max_page_size=most, measured_page_size=None
-    )
+    shared = SimpleNamespace(max_page_size=most, measured_page_size=None)
+    context = SimpleNamespace(selection=selection, shared=shared)
     raw = SimpleNamespace(
         field_nodes=[nodes[place]], fragments={}, context=context, variable_values={}
     )
