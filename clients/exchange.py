@@ -30,8 +30,8 @@ class Auth(Protocol):
         """The upstream refused `refused`: a new token to repeat with once, or None."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False):
-    """One call; `status` is None when no whole answer came.
+class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One call, as it is logged; `status` is None when no whole answer came.
 
     `shared`: it did not go over the wire; an equal one of the same person did, and
     stands without this mark in the record of the request that sent it.
@@ -40,8 +40,13 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False):
     service: Service
     operation: str
     status: int | None
-    duration_s: float
+    ms: float  # see `milliseconds`
     shared: bool = False
+
+
+def milliseconds(seconds: float) -> float:
+    """In hundredths; `round` takes five times as long."""
+    return (seconds * 100_000 + 0.5) // 1 / 100
 
 
 class CallScope(msgspec.Struct, eq=False):

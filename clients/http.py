@@ -35,7 +35,7 @@ from .errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from .exchange import Auth, CallRecord, CallScope, Response
+from .exchange import Auth, CallRecord, CallScope, Response, milliseconds
 from .own_loop import own_loop
 from .resilience import RetryBudget
 from .transport import HTTPLimits, Incoming, Outgoing, Transport, TransportError
@@ -52,6 +52,7 @@ __all__ = [
     "Transport",
     "TransportName",
     "UpstreamHTTP",
+    "milliseconds",
     "open_transport",
 ]
 
@@ -367,7 +368,8 @@ class UpstreamHTTP:
         shared: bool = False,
     ) -> None:
         now = self._loop().time()
-        record = CallRecord(self.service, call.operation, status, now - started, shared)
+        ms = milliseconds(now - started)
+        record = CallRecord(self.service, call.operation, status, ms, shared)
         call.scope.record(record, at=now)
 
     def _broken(self, call: _Call, why: str) -> UpstreamResponseError:

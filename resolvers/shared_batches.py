@@ -27,7 +27,7 @@ from aiodataloader import (
 )
 
 from clients.errors import Service, UpstreamTimeoutError
-from clients.http import CallRecord, CallScope
+from clients.http import CallRecord, CallScope, milliseconds
 
 from .batching import MAX_BATCH, K, V
 
@@ -211,8 +211,8 @@ async def _shared(
         return None
     scope.admit(owner.service, owner.operation)
     now = loop.time()
-    waited_s = now - started
-    record = CallRecord(owner.service, owner.operation, 200, waited_s, shared=True)
+    ms = milliseconds(now - started)
+    record = CallRecord(owner.service, owner.operation, 200, ms, shared=True)
     scope.record(record, at=now)
     owner.keep(
         value for key in part.keys if not isinstance(value := values[key], Exception)

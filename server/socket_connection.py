@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
 from clients.errors import NotAuthenticatedError, UpstreamUnavailableError
+from clients.http import milliseconds
 from session.cookie import SessionCookie
 from session.session import SessionRef
 
@@ -268,7 +269,7 @@ class SocketConnection:
     def _log(self, code: int, duration_s: float) -> None:
         fields = {
             "closeCode": code,
-            "durationMs": round(duration_s * 1000, 2),
+            "durationMs": milliseconds(duration_s),
             "subscriptions": self._subscribed,
             "sent": self._sent,
             "requestId": trace_of(self._scope).request_id,

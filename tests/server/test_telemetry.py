@@ -2,17 +2,22 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from door_harness import behind_the_door
 from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from clients.http import CallRecord
-from server.logs import JSONFormatter, Line, blot
-from server.trace import trace_of
+from server.head import Answer
+from server.logs import JSONFormatter, Line, LineHandler, blot
+from server.telemetry import log_request
+from server.trace import RequestTrace, current_request_id, trace_of
 
 LOGGER = "mainstem.request"
 
@@ -61,18 +66,84 @@ async def test_an_id_is_made_or_taken_if_it_is_sound(http: httpx.AsyncClient) ->
     assert answer.json()["errors"][0]["extensions"]["requestId"] == given
 
 
-def test_a_record_has_all_that_logging_puts_into_one() -> None:
+class Heard(logging.Handler):
+    """Any handler of an operator's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def only_ours(path: Path) -> Iterator[LineHandler]:
+    """Our handler, which writes to `path`, without those of pytest."""
+    root, logger = logging.getLogger(), logging.getLogger(LOGGER)
+    before, root.handlers = root.handlers, []
+    logger.setLevel(logging.INFO)
+    with path.open("wb") as file:
+        handler = LineHandler(file.fileno())
+        root.addHandler(handler)
+        try:
+            yield handler
+        finally:
+            root.handlers = before
+            logger.setLevel(logging.NOTSET)
+
+
+def told(path: Path) -> list[dict[str, object]]:
+    written = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{**line, "time": len(line["time"])} for line in written]
+
+
+def test_a_line_is_the_same_with_a_record_and_without(tmp_path: Path) -> None:
     line = Line(logging.getLogger(LOGGER), logging.INFO, "request")
-    ours = line.record({"status": 200})
-    theirs = logging.getLogger(LOGGER).makeRecord(
-        LOGGER, logging.INFO, "", 0, "request", (), None, extra={"fields": {}}
-    )
-    assert set(vars(ours)) == set(vars(theirs))
-    assert abs(ours.created - theirs.created) < 1
-    assert logging.Formatter("%(levelname)s %(asctime)s %(message)s").format(ours)
-    told = json.loads(JSONFormatter().format(ours))
-    assert (told["level"], told["logger"]) == ("INFO", LOGGER)
-    assert (told["message"], told["status"]) == ("request", 200)
+    calls = [CallRecord("flux", "notes page", 200, 1.25)]
+    heard = Heard()
+    with only_ours(tmp_path / "log"):
+        line.write({"calls": calls})
+        logging.getLogger().addHandler(heard)
+        line.write({"calls": calls})
+    without, with_one = told(tmp_path / "log")
+    assert without == with_one
+    assert list(without) == ["time", "level", "logger", "message", "calls"]
+    assert without["time"] == len("2026-01-01T00:00:00.000+00:00")
+    assert [record.getMessage() for record in heard.records] == ["request"]
+
+
+@pytest.mark.parametrize("of_logger", [True, False])
+def test_filters_are_asked_for_lines_too(tmp_path: Path, *, of_logger: bool) -> None:
+    logger = logging.getLogger(LOGGER)
+    line = Line(logger, logging.INFO, "request")
+    with only_ours(tmp_path / "log") as handler:
+        chooser = logger if of_logger else handler
+
+        def refuses(record: logging.LogRecord) -> bool:
+            return False
+
+        chooser.addFilter(refuses)
+        line.write({"status": 200})
+        chooser.removeFilter(refuses)
+        line.write({"status": 201})
+    assert [each["status"] for each in told(tmp_path / "log")] == [201]
+
+
+def test_a_line_without_a_record_holds_no_secret(tmp_path: Path) -> None:
+    secret = "eyJhbGciOi.eyJzdWIi.c2ln"
+    trace, answer = RequestTrace(secret), Answer(nobody, lambda headers: None, None)
+    with only_ours(tmp_path / "log"):
+        token = current_request_id.set(trace.request_id)
+        log_request({"path": f"/{secret}", "method": "GET"}, trace, answer, 0.001)
+        current_request_id.reset(token)
+    (line,) = told(tmp_path / "log")
+    assert (line["requestId"], line["path"]) == ("[removed]", "/[removed]")
+    assert secret not in str(line)
+
+
+async def nobody(message: Message) -> None:
+    raise AssertionError(message)
 
 
 async def test_an_operation_name_that_is_none_is_not_logged(
@@ -98,7 +169,7 @@ class Failing:
         self._after_start = after_start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        trace_of(scope).calls.append(CallRecord("flux", "notes page", 200, 0.0123))
+        trace_of(scope).calls.append(CallRecord("flux", "notes page", 200, 12.3))
         if self._after_start:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("private: http://10.0.0.1/?token=eyJhbGciOi.eyJzdWIi.sig")
