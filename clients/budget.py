@@ -195,6 +195,16 @@ class Budget:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = own_loop()
 
+    def gives(self, payer: str = "") -> bool:
+        """A token, if there is one at once; else `take` waits for one."""
+        purse = self._purses.get(payer)
+        if purse is None or not purse.tokens or purse.waiting:
+            return False
+        if self._loop().time() >= purse.good_until:
+            return False
+        purse.tokens -= 1
+        return True
+
     async def take(
         self, payer: str = "", *, timeout_s: float, urgent: bool = False
     ) -> float:
@@ -202,13 +212,10 @@ class Budget:
 
         Raises: RateLimitedError as soon as it is clear that there will be none in time.
         """
-        now = self._loop().time()
-        purse = self._purses.get(payer)
-        if purse is None:
-            purse = self._new(payer)
-        if purse.tokens and now < purse.good_until and not purse.waiting:
-            purse.tokens -= 1
+        if self.gives(payer):
             return timeout_s
+        now = self._loop().time()
+        purse = self._purses.get(payer) or self._new(payer)
         await self._wait(payer, purse, now + timeout_s, urgent)
         return timeout_s - (self._loop().time() - now)
 

@@ -15,14 +15,8 @@ Failures: flux.md §5 (keep-alive of 5 s, unknown outcome), conduit.md §8, §9.
 import asyncio
 import contextlib
 import random
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Mapping,
-)
-from typing import Final, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -38,7 +32,16 @@ from .errors import (
 from .exchange import Auth, CallRecord, CallScope, Response, milliseconds
 from .own_loop import own_loop
 from .resilience import RetryBudget
-from .transport import HTTPLimits, Incoming, Outgoing, Transport, TransportError
+from .transport import (
+    NO_HEADERS,
+    Answer,
+    HTTPLimits,
+    Incoming,
+    Outgoing,
+    Standing,
+    Transport,
+    TransportError,
+)
 from .transports import TransportName, open_transport
 
 __all__ = [
@@ -56,9 +59,6 @@ __all__ = [
     "open_transport",
 ]
 
-T = TypeVar("T")
-
-NO_HEADERS: Final[Mapping[str, str]] = {}
 READS: Final = frozenset({"GET", "HEAD"})
 # What a restarting upstream or the proxy before it says (flux.md §6: retryable).
 MOMENTARY: Final = frozenset({502, 503})
@@ -66,6 +66,9 @@ MOMENTARY: Final = frozenset({502, 503})
 LONGEST_REPEATED_TARGET: Final = 3000
 # Whoever failed together must not come back together.
 LONGEST_PAUSE_S: Final = 0.1
+_AFTER_SCHEME: Final = len("https://")
+# More sets of headers than any client sends.
+_MOST_STANDING: Final = 64
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -76,9 +79,10 @@ class _Call(msgspec.Struct, frozen=True):
     scope: CallScope
     repeatable: bool
 
-    def bear(self, token: str) -> None:
-        """Go out with this token, instead of any other."""
-        self.outgoing.headers["Authorization"] = f"Bearer {token}"
+    def bearing(self, token: str) -> "_Call":
+        """The same with this token, instead of any other."""
+        outgoing = msgspec.structs.replace(self.outgoing, token=token)
+        return msgspec.structs.replace(self, outgoing=outgoing)
 
 
 class StreamedResponse:
@@ -122,9 +126,14 @@ class UpstreamHTTP:
     ) -> None:
         """`token_refused` reads an answer to a call that carried a token."""
         self.service = service
-        self._base_url = base_url.rstrip("/")
+        base_url = base_url.rstrip("/")
+        slash = base_url.find("/", _AFTER_SCHEME)
+        self._base = base_url if slash < 0 else base_url[:slash]
+        self._path = base_url.removeprefix(self._base)
+        self._standing: dict[tuple[object, ...], Standing] = {}
         self._transport = transport
         self._limits = limits
+        self._most_bytes = limits.max_response_bytes
         # No compression is asked for: bodies stay bounded by what is counted here.
         self._default_headers = {"Accept-Encoding": "identity", **default_headers}
         self._token_refused = token_refused
@@ -157,22 +166,32 @@ class UpstreamHTTP:
         """
         scope.admit(self.service, operation)
         body = None if json is msgspec.UNSET else self._encoded(json, operation)
-        token = await auth.token() if auth is not None else None
-        person = auth.person if auth is not None else None
-        call = self._call(
-            method, target, operation, scope, headers, body, idempotent, person
+        token = person = None
+        if auth is not None:
+            token, person = await auth.token(), auth.person
+        repeatable = method in READS if idempotent is None else idempotent
+        outgoing = Outgoing(
+            method,
+            self._path + target,
+            NO_HEADERS,
+            body,
+            self._base,
+            self._standing_with(headers, has_body=body is not None),
+            scope.forwarded_for if self._forwards_address else None,
+            token,
+            None,
+            person,
+            not repeatable,
+            scope.fresh_from,
         )
-        if auth is None or token is None:
-            return await self._deliver(call)
-        call.bear(token)
+        call = _Call(outgoing, operation, scope, repeatable)
         response = await self._deliver(call)
-        if not self._token_refused(response):
+        if auth is None or token is None or not self._token_refused(response):
             return response
         replacement = await auth.replacement(token)
         if replacement is None:
             return response
-        call.bear(replacement)
-        return await self._deliver(call)
+        return await self._deliver(call.bearing(replacement))
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -193,9 +212,18 @@ class UpstreamHTTP:
         Raises: as `send`, on entering and while reading.
         """
         scope.admit(self.service, operation)
-        call = self._call(method, target, operation, scope, headers, None, None)
+        outgoing = Outgoing(
+            method,
+            self._path + target,
+            {**self._default_headers, **headers},
+            base=self._base,
+            forwarded_for=scope.forwarded_for if self._forwards_address else None,
+            writes=method not in READS,
+            fresh_from=scope.fresh_from,
+        )
+        call = _Call(outgoing, operation, scope, method in READS)
         if content is None:
-            incoming = await self._repeating(call, self._open, self._end(scope))
+            incoming = await self._opened(call)
         else:
             incoming = await self._upload(call, content)
         try:
@@ -207,33 +235,18 @@ class UpstreamHTTP:
         """Close the pool."""
         await self._transport.aclose()
 
-    def _call(
-        self,
-        method: str,
-        target: str,
-        operation: str,
-        scope: CallScope,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        idempotent: bool | None,
-        person: str | None = None,
-    ) -> _Call:
-        all_headers = {**self._default_headers, **headers}
-        if body is not None:
-            all_headers["Content-Type"] = "application/json"
-        if self._forwards_address and scope.forwarded_for is not None:
-            all_headers["X-Forwarded-For"] = scope.forwarded_for
-        repeatable = method in READS if idempotent is None else idempotent
-        outgoing = Outgoing(
-            method,
-            self._base_url + target,
-            all_headers,
-            body,
-            person=person,
-            writes=not repeatable,
-            fresh_from=scope.fresh_from,
-        )
-        return _Call(outgoing, operation, scope, repeatable)
+    def _standing_with(self, headers: Mapping[str, str], *, has_body: bool) -> Standing:
+        """These and the default ones, the same each time."""
+        key = (has_body, *headers.items())
+        standing = self._standing.get(key)
+        if standing is None:
+            fields = {**self._default_headers, **headers}
+            if has_body:
+                fields["Content-Type"] = "application/json"
+            standing = Standing(fields)
+            if len(self._standing) < _MOST_STANDING:
+                self._standing[key] = standing
+        return standing
 
     def _encoded(self, json: object, operation: str) -> bytes:
         try:
@@ -246,78 +259,44 @@ class UpstreamHTTP:
                 operation=operation,
             ) from None
 
-    def _end(self, scope: CallScope) -> float:
-        now = self._loop().time()
-        return min(now + self._limits.total_s, scope.deadline)
-
     async def _deliver(self, call: _Call) -> Response:
+        """Attempt, and repeat what may be repeated; each attempt is recorded."""
         self._retries.deposit()
-        ends_at = self._end(call.scope)
-        reader = call.scope.begin_read(self._loop()) if call.repeatable else None
+        loop, scope, outgoing = self._loop(), call.scope, call.outgoing
+        started = loop.time()
+        ends_at = self._end(scope, started)
+        reader = scope.begin_read(loop) if call.repeatable else None
+        broke = answered = False
         try:
-            # As `_repeating` does it, which would cost every call a coroutine more.
-            try:
-                response = await self._exchange(call, ends_at)
-            except TransportError as error:
-                response = await self._again(call, self._exchange, ends_at, error)
-            if response.status not in MOMENTARY or not _is_momentary(call, response):
-                return response
-            if not await self._may_repeat(call, ends_at):
-                return response
-            return await self._repeating(call, self._exchange, ends_at)
+            while True:
+                status, shared = None, False
+                try:
+                    left_s = _left(started, ends_at)
+                    try:
+                        answer = await self._transport.exchange(
+                            outgoing, timeout_s=left_s, max_bytes=self._most_bytes
+                        )
+                        status, shared = answer.status, answer.shared
+                    finally:
+                        self._record(call, started, status, shared)
+                except TransportError as error:
+                    if broke or not await self._mends(call, error, ends_at):
+                        raise self._failure(call, error) from error
+                    broke = True
+                    _let_go(error)
+                else:
+                    response = self._response(call, answer)
+                    if status not in MOMENTARY or answered:
+                        return response
+                    if not await self._passes(call, response, ends_at):
+                        return response
+                    broke, answered = False, True
+                started = loop.time()
         finally:
             if reader is not None:
-                call.scope.end_read(reader)
+                scope.end_read(reader)
 
-    async def _repeating(
-        self,
-        call: _Call,
-        attempt: Callable[[_Call, float], Awaitable[T]],
-        ends_at: float,
-    ) -> T:
-        """Attempt once, and `_again` if the connection broke."""
-        try:
-            return await attempt(call, ends_at)
-        except TransportError as error:
-            return await self._again(call, attempt, ends_at, error)
-
-    async def _again(
-        self,
-        call: _Call,
-        attempt: Callable[[_Call, float], Awaitable[T]],
-        ends_at: float,
-        first: TransportError,
-    ) -> T:
-        """Once more after `first`, if the connection broke and it does no harm."""
-        broke = first.trouble in ("connect", "lost")
-        if not (broke and await self._may_repeat(call, ends_at)):
-            raise self._failure(call, first) from first
-        try:
-            return await attempt(call, ends_at)
-        except TransportError as error:
-            raise self._failure(call, error) from error
-
-    async def _may_repeat(self, call: _Call, ends_at: float) -> bool:
-        """True, after a pause of random length, if the call may go out again."""
-        pause_s = random.uniform(0, LONGEST_PAUSE_S)  # noqa: S311 - no secret
-        in_time = self._loop().time() + pause_s < ends_at
-        if not (call.repeatable and in_time and self._retries.take()):
-            return False
-        await asyncio.sleep(pause_s)
-        return True
-
-    async def _exchange(self, call: _Call, ends_at: float) -> Response:
-        """One attempt with its whole body, recorded."""
-        started, status, shared = self._start(ends_at), None, False
-        try:
-            answer = await self._transport.exchange(
-                call.outgoing,
-                timeout_s=ends_at - started,
-                max_bytes=self._limits.max_response_bytes,
-            )
-            status, shared = answer.status, answer.shared
-        finally:
-            self._record(call, started, status, shared=shared)
+    def _response(self, call: _Call, answer: Answer) -> Response:
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise self._broken(call, "the answer is compressed, unasked")
         return Response(
@@ -329,13 +308,47 @@ class UpstreamHTTP:
             call.outgoing.writes,
         )
 
+    async def _mends(self, call: _Call, error: TransportError, ends_at: float) -> bool:
+        """True, after a pause, if the connection broke and the call may go again."""
+        broke = error.trouble in ("connect", "lost")
+        return broke and await self._may_repeat(call, ends_at)
+
+    async def _passes(self, call: _Call, response: Response, ends_at: float) -> bool:
+        """True, after a pause, if it was the trouble of a moment and the call may go
+        again: not if the upstream names a time to wait, or the length may be at fault.
+        """
+        waits = response.headers.get("retry-after", "0") != "0"
+        momentary = not waits and len(call.outgoing.url) < LONGEST_REPEATED_TARGET
+        return momentary and await self._may_repeat(call, ends_at)
+
+    async def _may_repeat(self, call: _Call, ends_at: float) -> bool:
+        """True, after a pause of random length, if the call may go out again."""
+        pause_s = random.uniform(0, LONGEST_PAUSE_S)  # noqa: S311 - no secret
+        in_time = self._loop().time() + pause_s < ends_at
+        if not (call.repeatable and in_time and self._retries.take()):
+            return False
+        await asyncio.sleep(pause_s)
+        return True
+
+    async def _opened(self, call: _Call) -> Incoming:
+        """Attempt once, and once more if the connection broke."""
+        ends_at = self._end(call.scope, self._loop().time())
+        try:
+            return await self._open(call, ends_at)
+        except TransportError as error:
+            if not await self._mends(call, error, ends_at):
+                raise self._failure(call, error) from error
+        try:
+            return await self._open(call, ends_at)
+        except TransportError as error:
+            raise self._failure(call, error) from error
+
     async def _open(self, call: _Call, ends_at: float) -> Incoming:
         """One attempt up to status and headers, recorded."""
-        started, status = self._start(ends_at), None
+        started, status = self._loop().time(), None
+        left_s = _left(started, ends_at)
         try:
-            incoming = await self._transport.open(
-                call.outgoing, timeout_s=ends_at - started
-            )
+            incoming = await self._transport.open(call.outgoing, timeout_s=left_s)
             status = incoming.status
             return incoming
         finally:
@@ -353,19 +366,12 @@ class UpstreamHTTP:
         finally:
             self._record(call, started, status)
 
-    def _start(self, ends_at: float) -> float:
-        now = self._loop().time()
-        if now >= ends_at:
-            raise TransportError("timeout", "no time left to call", sent=False)
-        return now
+    def _end(self, scope: CallScope, now: float) -> float:
+        ends_at = now + self._limits.total_s
+        return ends_at if ends_at < scope.deadline else scope.deadline
 
     def _record(
-        self,
-        call: _Call,
-        started: float,
-        status: int | None,
-        *,
-        shared: bool = False,
+        self, call: _Call, started: float, status: int | None, shared: bool = False
     ) -> None:
         now = self._loop().time()
         ms = milliseconds(now - started)
@@ -397,9 +403,18 @@ class UpstreamHTTP:
         )
 
 
-def _is_momentary(call: _Call, response: Response) -> bool:
-    """Not if the upstream names a time to wait, or if the length may be at fault."""
-    if response.status not in MOMENTARY:
-        return False
-    waits = response.headers.get("retry-after", "0") != "0"
-    return not waits and len(call.outgoing.url) < LONGEST_REPEATED_TARGET
+def _let_go(error: BaseException) -> None:
+    """Forget where it arose: those frames hold it, and it them, once it is over."""
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and one.__traceback__ is not None:
+            one.__traceback__ = None
+            left += (one.__cause__, one.__context__)
+
+
+def _left(now: float, ends_at: float) -> float:
+    """Raises: TransportError when it is nothing."""
+    if now >= ends_at:
+        raise TransportError("timeout", "no time left to call", sent=False)
+    return ends_at - now

@@ -23,6 +23,7 @@ from typing import Final, Literal
 from .transport import Answer, Incoming, Outgoing, Transport, TransportError
 
 CallClass = Literal["reads", "writes", "authentication"]
+CALL_CLASSES: Final[tuple[CallClass, ...]] = ("reads", "writes", "authentication")
 
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 # The statuses with which proxies and both upstreams say that they cannot serve
@@ -54,24 +55,27 @@ class ResilientTransport:
 
     def __init__(self, inner: Transport, limits: ResilienceLimits) -> None:
         self._inner = inner
-        self._limits = limits
-        self._gates: dict[CallClass, _Gate] = {}
+        self._gates = {kind: _Gate(limits) for kind in CALL_CLASSES}
 
     async def exchange(
         self, request: Outgoing, *, timeout_s: float, max_bytes: int
     ) -> Answer:
         """See `Transport.exchange`."""
-        gate = self._gate(request)
-        told = gate.told_to_wait()
-        if told is not None:
-            return told
-        if not gate.admits():
-            timeout_s = await gate.turn(timeout_s)
-            # Again: it may have been said while this call stood in line.
+        gate = self._gates[class_of(request)]
+        # Nearly always: nothing failed, nobody waits, and there is room.
+        if gate.free and not gate.failures and gate.quiet_answer is None:
+            gate.free -= 1
+        else:
             told = gate.told_to_wait()
             if told is not None:
-                gate.leave()
                 return told
+            if not gate.admits():
+                timeout_s = await gate.turn(timeout_s)
+                # Again: it may have been said while this call stood in line.
+                told = gate.told_to_wait()
+                if told is not None:
+                    gate.leave()
+                    return told
         try:
             answer = await self._inner.exchange(
                 request, timeout_s=timeout_s, max_bytes=max_bytes
@@ -81,14 +85,17 @@ class ResilientTransport:
             raise
         finally:
             gate.leave()
-        gate.note(answer.status)
-        if answer.status in ASKS_TO_WAIT:
-            gate.heed(answer)
+        if answer.status < 400:
+            gate.failures = 0
+        else:
+            gate.note(answer.status)
+            if answer.status in ASKS_TO_WAIT:
+                gate.heed(answer)
         return answer
 
     async def open(self, request: Outgoing, *, timeout_s: float) -> Incoming:
         """See `Transport.open`. Reading the body takes none of the bulkhead's room."""
-        gate = self._gate(request)
+        gate = self._gates[class_of(request)]
         if not gate.admits():
             timeout_s = await gate.turn(timeout_s)
         try:
@@ -111,20 +118,13 @@ class ResilientTransport:
         """See `Transport.aclose`."""
         await self._inner.aclose()
 
-    def _gate(self, request: Outgoing) -> "_Gate":
-        kind = class_of(request)
-        gate = self._gates.get(kind)
-        if gate is None:
-            gate = self._gates[kind] = _Gate(self._limits)
-        return gate
-
 
 def class_of(request: Outgoing) -> CallClass:
     """Calls that fail together: one slow table must not stop the sign-ins."""
-    if "/authentication/" in request.url:
+    if "/authentication/" in request.target:
         return "authentication"
     # Flux's functions are called by POST and read (flux-init.sql: `stable`).
-    if request.method in READ_METHODS or "/rpc/" in request.url:
+    if request.method in READ_METHODS or "/rpc/" in request.target:
         return "reads"
     return "writes"
 
@@ -245,7 +245,11 @@ class _Gate:
     def told_to_wait(self) -> Answer | None:
         """The upstream's answer, as long as its `Retry-After` lasts."""
         answer = self.quiet_answer
-        if answer is None or (left_s := self.quiet_until - _now()) <= 0:
+        if answer is None:
+            return None
+        left_s = self.quiet_until - _now()
+        if left_s <= 0:
+            self.quiet_answer = None
             return None
         headers = {**answer.headers, "retry-after": str(int(left_s) + 1)}
         return Answer(answer.status, headers, answer.body)

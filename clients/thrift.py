@@ -36,7 +36,7 @@ _RENEWAL: Final = "/authentication/renew"
 _PROBES: Final = ("/health", "/ready")
 
 # Whose, and everything that makes two of that person's reads equal.
-_Key = tuple[str, str, str, tuple[tuple[str, str], ...]]
+_Key = tuple[object, ...]
 
 
 def refused_for_all(answer: Answer) -> bool:
@@ -73,14 +73,23 @@ class ThriftyTransport:
             if person is not None and request.writes:
                 return await self._write(request, person, timeout_s, max_bytes)
             return await self._send(request, None, timeout_s, max_bytes)
-        key = (person, request.method, request.url, tuple(request.headers.items()))
-        own = _Read()
-        # A key is hashed for each look-up, headers and all: two are the least.
-        read = self._reads.setdefault(key, own)
+        key = (
+            person,
+            request.method,
+            request.base,
+            request.target,
+            request.standing,
+            tuple(request.headers.items()) if request.headers else (),
+            request.forwarded_for,
+            request.token,
+        )
+        own, reads = _Read(), self._reads
+        # A key is hashed for each look-up: two are the least.
+        read = reads.setdefault(key, own)
         if read is not own:
             if read.fits(request.fresh_from):
                 return await self._join(read, request, timeout_s, max_bytes)
-            self._reads[key] = own
+            reads[key] = own
         answer, failure = None, None
         try:
             answer = await self._send(request, own, timeout_s, max_bytes)
@@ -89,7 +98,9 @@ class ThriftyTransport:
             failure = error
             raise
         finally:
-            self._take_off(key, own)
+            newer = reads.pop(key, own)
+            if newer is not own:
+                reads[key] = newer
             if own.waiting:
                 own.end(answer, failure)
 
@@ -108,11 +119,6 @@ class ThriftyTransport:
         if self._budget is not None:
             await self._budget.aclose()
         await self._inner.aclose()
-
-    def _take_off(self, key: _Key, read: "_Read") -> None:
-        newer = self._reads.pop(key, read)
-        if newer is not read:
-            self._reads[key] = newer
 
     async def _write(
         self, request: Outgoing, person: str, timeout_s: float, max_bytes: int
@@ -162,7 +168,7 @@ class ThriftyTransport:
         max_bytes: int,
     ) -> Awaitable[Answer]:
         budget = self._budget
-        if budget is not None and not request.url.endswith(_PROBES):
+        if budget is not None and not request.target.endswith(_PROBES):
             return self._pay_and_send(budget, request, read, timeout_s, max_bytes)
         if read is not None:
             read.sent_at = self._loop().time()
@@ -177,9 +183,10 @@ class ThriftyTransport:
         max_bytes: int,
     ) -> Answer:
         # Conduit counts by the address that is passed on to it (conduit.md §8).
-        payer = request.headers.get("X-Forwarded-For", "")
-        urgent = request.url.endswith(_RENEWAL)
-        left_s = await budget.take(payer, timeout_s=timeout_s, urgent=urgent)
+        payer, left_s = request.forwarded_for or "", timeout_s
+        if not budget.gives(payer):
+            urgent = request.target.endswith(_RENEWAL)
+            left_s = await budget.take(payer, timeout_s=timeout_s, urgent=urgent)
         if read is not None:
             read.sent_at = self._loop().time()
         try:

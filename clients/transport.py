@@ -12,6 +12,7 @@ decompression, the system's certificates and our CA bundle added to them.
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -66,9 +67,28 @@ class TransportError(Exception):
         self.sent = sent
 
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """A request as it goes out; the URL is absolute and encoded.
+class Standing:
+    """Header fields that many requests have alike, made once by who sends them.
 
+    `lines`: what `http1/requests.py` made of them for the first request.
+    """
+
+    __slots__ = ("headers", "lines")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers = headers
+        self.lines: str | None = None
+
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING_STANDING: Final = Standing(NO_HEADERS)
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """A request as it goes out; its URL is absolute and encoded.
+
+    `target` is what follows `base` in the URL: path and query, or all of it. Its
+    fields are the standing ones, `headers`, the client's address and the bearer token.
     `server_name`: whose certificate to expect where the URL names an address; set by
     `transport_pinned.py`, unknown to pyreqwest. The rest is for `thrift.py` only:
     `person` (whose call it is; None shares nothing), `writes`, and `fresh_from` (loop
@@ -76,13 +96,32 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """
 
     method: str
-    url: str
-    headers: dict[str, str]
+    target: str
+    headers: Mapping[str, str] = NO_HEADERS
     body: bytes | None = None
+    base: str = ""
+    standing: Standing = NOTHING_STANDING
+    forwarded_for: str | None = None
+    token: str | None = None
     server_name: str | None = None
     person: str | None = None
     writes: bool = False
     fresh_from: float = math.inf
+
+    @property
+    def url(self) -> str:
+        """The whole of it."""
+        return self.base + self.target
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """All header fields, in the order in which they go out."""
+        fields = {**self.standing.headers, **self.headers}
+        if self.forwarded_for is not None:
+            fields["X-Forwarded-For"] = self.forwarded_for
+        if self.token is not None:
+            fields["Authorization"] = f"Bearer {self.token}"
+        return fields
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

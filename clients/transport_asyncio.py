@@ -71,9 +71,7 @@ class AsyncioTransport:
         """See `Transport.upload`. An answer that comes early ends it between chunks."""
         origin, target = self._place(request)
         upload = _Upload(request)
-        sent = head(
-            request.method, target, origin.shown, upload.headers, upload.framing
-        )
+        sent = head(request, target, origin.shown, upload.headers, upload.framing)
         now = self._pool.now()
         asking = Asking(inf, self._read_s, inf, request.method == "HEAD")
         connection = self._idle(request, origin, now)
@@ -94,9 +92,10 @@ class AsyncioTransport:
 
     def _place(self, request: Outgoing) -> tuple[Origin, str]:
         """Where to, and the target there. Raises: TransportError."""
-        url = request.url
-        slash = url.find("/", _AFTER_SCHEME)
-        base, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
+        base, target = request.base, request.target
+        if not base:
+            url, slash = target, target.find("/", _AFTER_SCHEME)
+            base, target = (url, "/") if slash < 0 else (url[:slash], url[slash:])
         key = (base, request.server_name)
         origin = self._pool.origins.get(key)
         if origin is None:

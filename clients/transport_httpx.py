@@ -80,7 +80,7 @@ class HttpxTransport:
             sent = httpx.Request(
                 request.method,
                 request.url,
-                headers=request.headers,
+                headers=request.fields,
                 content=content,
                 extensions=extensions,
             )

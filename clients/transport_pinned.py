@@ -154,7 +154,8 @@ def _pinned(request: Outgoing, address: Address) -> Outgoing:
     port = "" if parts.port is None else f":{parts.port}"
     return msgspec.structs.replace(
         request,
-        url=parts._replace(netloc=f"{shown}{port}").geturl(),
+        base="",
+        target=parts._replace(netloc=f"{shown}{port}").geturl(),
         headers={**request.headers, "Host": parts.netloc},
         server_name=parts.hostname,
     )

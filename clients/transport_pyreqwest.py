@@ -224,10 +224,11 @@ def _certificates(ca_bundle: str) -> list[bytes]:
 
 def _builder(client: Client, request: Outgoing) -> RequestBuilder:
     """Raises: ValueError for an address or a header that cannot be sent."""
-    for value in request.headers.values():
+    fields = request.fields
+    for value in fields.values():
         if not value.isascii():
             raise ValueError("a header is not ASCII")
-    builder = client.request(request.method, request.url).headers(request.headers)
+    builder = client.request(request.method, request.url).headers(fields)
     return builder if request.body is None else builder.body_bytes(request.body)
 
 

@@ -53,8 +53,13 @@ class Origin:
         return None
 
     def rest(self, connection: Connection) -> None:
-        """See `Owner`."""
-        self.pool.rest(self, connection)
+        """See `Owner`: for who waits, or to be kept."""
+        pool = self.pool
+        connection.due = pool.now() + pool.keepalive_s
+        if pool.queue or self.retired:
+            pool.hand_on(self, connection)
+        else:
+            self.idle.append(connection)
 
     def forget(self, connection: Connection, *, stale: bool) -> None:
         """See `Owner`."""
@@ -80,12 +85,13 @@ class Pool:
 
     def __init__(self, limits: HTTPLimits, tls: ssl.SSLContext) -> None:
         self._limits = limits
+        self.keepalive_s = limits.keepalive_s
         self._tls = tls
         self.origins: dict[tuple[str, str | None], Origin] = {}
         self._connections: set[Connection] = set()
         # With those that are being opened.
         self._open = 0
-        self._queue: deque[_Waiting] = deque()
+        self.queue: deque[_Waiting] = deque()
         self._look: asyncio.TimerHandle | None = None
         self._closed = False
         self._loop = own_loop()
@@ -115,14 +121,13 @@ class Pool:
             if given.usable:
                 return given
 
-    def rest(self, origin: Origin, connection: Connection) -> None:
-        """The connection has done its work: for who waits, or to be kept."""
-        connection.due = self.now() + self._limits.keepalive_s
-        waiting = self._first() if self._queue else None
+    def hand_on(self, origin: Origin, connection: Connection) -> None:
+        """A connection that has done its work, while somebody waits for one."""
+        waiting = self._first()
         if waiting is None and not origin.retired:
             origin.idle.append(connection)
         elif waiting is not None and waiting.origin is origin:
-            self._queue.popleft()
+            self.queue.popleft()
             waiting.turn.set_result(connection)
         else:
             # Its room goes to the first, who is of another origin, or is free.
@@ -137,10 +142,10 @@ class Pool:
     async def aclose(self) -> None:
         """Break off everything, and let the loop close the sockets."""
         self._closed = True
-        for waiting in self._queue:
+        for waiting in self.queue:
             if not waiting.turn.done():
                 waiting.turn.set_exception(_not_open())
-        self._queue.clear()
+        self.queue.clear()
         for connection in tuple(self._connections):
             connection.break_off()
         if self._look is not None:
@@ -156,7 +161,7 @@ class Pool:
             return None
         turn: asyncio.Future[Connection | None]
         turn = self._loop().create_future()
-        self._queue.append(_Waiting(origin, until, turn))
+        self.queue.append(_Waiting(origin, until, turn))
         self._watch()
         try:
             return await turn
@@ -179,21 +184,21 @@ class Pool:
         if given is None:
             self._leave()
         elif given.usable:
-            self.rest(origin, given)
+            origin.rest(given)
 
     def _leave(self) -> None:
         """There is room for one more."""
         self._open -= 1
         waiting = self._first()
         if waiting is not None:
-            self._queue.popleft()
+            self.queue.popleft()
             self._open += 1
             waiting.turn.set_result(None)
 
     def _first(self) -> _Waiting | None:
-        while self._queue and self._queue[0].turn.done():
-            self._queue.popleft()
-        return self._queue[0] if self._queue else None
+        while self.queue and self.queue[0].turn.done():
+            self.queue.popleft()
+        return self.queue[0] if self.queue else None
 
     async def _connect(self, origin: Origin, until: float) -> Connection:
         loop = self._loop()
@@ -224,15 +229,15 @@ class Pool:
         now = self.now()
         for connection in [one for one in self._connections if one.due <= now]:
             connection.overdue()
-        for waiting in self._queue:
+        for waiting in self.queue:
             if waiting.until <= now and not waiting.turn.done():
                 message = "no connection was free in time"
                 error = TransportError("timeout", message, sent=False)
                 waiting.turn.set_exception(error)
         # Here too: while no connection comes back nobody else looks at the line.
-        self._queue = deque(one for one in self._queue if not one.turn.done())
+        self.queue = deque(one for one in self.queue if not one.turn.done())
         self._look = None
-        if (self._connections or self._queue) and not self._closed:
+        if (self._connections or self.queue) and not self._closed:
             self._watch()
 
 

@@ -38,7 +38,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 # All but the space of what is printable; "%" is there, so nothing is encoded twice.
 _AS_THEY_ARE: Final = string.ascii_letters + string.digits + string.punctuation
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_MOST_NAMES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,59 +78,61 @@ def address_of(base: str, server_name: str | None) -> Address:
     )
 
 
-class _Names(dict[str, str]):
-    """Names of fields that may be sent, each with what stands about it in a head."""
-
-    def __missing__(self, name: str) -> str:
-        ours = name.lower() in _OURS and name != "Host"
-        if ours or not _TOKEN.fullmatch(name):
-            raise refused("the name of a header cannot be sent")
-        line = f"\r\n{name}: "
-        if len(self) < _MOST_NAMES:
-            self[name] = line
-        return line
-
-
-_NAMES: Final = _Names()
-
-
 def message(request: Outgoing, target: str, host: str) -> bytes:
     """The whole request. Raises: TransportError."""
     body = request.body
     if body is not None:
         framing = f"\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head(request.method, target, host, request.headers, framing) + body
+        return head(request, target, host, request.headers, framing) + body
     lacks = request.method in _EXPECTED_TO_HAVE_A_BODY
     framing = "\r\nContent-Length: 0\r\n\r\n" if lacks else "\r\n\r\n"
-    return head(request.method, target, host, request.headers, framing)
+    return head(request, target, host, request.headers, framing)
 
 
 def head(
-    method: str, target: str, host: str, headers: Mapping[str, str], framing: str
+    request: Outgoing, target: str, host: str, headers: Mapping[str, str], framing: str
 ) -> bytes:
     """Request line and fields, `framing` with the empty line at the end.
 
+    `headers` are those of the request, but for what `framing` says.
+
     Raises: TransportError.
     """
+    method, standing = request.method, request.standing
     if method not in _METHODS:
         raise refused("the method is not one of ours")
     # Whitespace of every kind: some servers take a tab for the end of the target.
     if "#" in target or not target.isascii() or target.split(None, 1) != [target]:
         target = _encoded(target)
-    values = "".join(headers.values())
-    if "\r" in values or "\n" in values or "\0" in values or "\0" in target:
+    lines = standing.lines
+    if lines is None:
+        lines = standing.lines = _lines(standing.headers)
+    if headers:
+        lines += _lines(headers)
+    address, token = request.forwarded_for, request.token
+    values = f"{address}{token}{target}"
+    if "\r" in values or "\n" in values or "\0" in values:
         raise refused("a character cannot be sent")
-    parts = [method, " ", target, " HTTP/1.1"]
-    if "Host" not in headers:
-        parts.append(f"\r\nHost: {host}")
-    for name, value in headers.items():
-        parts.append(_NAMES[name])
-        parts.append(value)
-    parts.append(framing)
+    if address is not None:
+        lines += f"\r\nX-Forwarded-For: {address}"
+    if token is not None:
+        lines += f"\r\nAuthorization: Bearer {token}"
+    named = "" if "Host" in headers else f"\r\nHost: {host}"
     try:
-        return "".join(parts).encode("ascii")
+        return f"{method} {target} HTTP/1.1{named}{lines}{framing}".encode("ascii")
     except UnicodeEncodeError:
         raise refused("a header is not ASCII") from None
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    """Each field behind the line before it. Raises: TransportError."""
+    for name, value in headers.items():
+        ours = name.lower() in _OURS and name != "Host"
+        if ours or not _TOKEN.fullmatch(name):
+            raise refused("the name of a header cannot be sent")
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise refused("a character cannot be sent")
+    return "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
 
 
 def _encoded(target: str) -> str:

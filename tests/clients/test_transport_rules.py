@@ -356,7 +356,7 @@ async def test_who_waited_in_vain_is_forgotten_though_no_connection_is_free(
     await asyncio.sleep(0)
     for _ in range(3):
         assert await trouble_of(pool, upstream.url, timeout_s=0.05) == "timeout"
-    assert not pool._pool._queue
+    assert not pool._pool.queue
     held.cancel()
 
 

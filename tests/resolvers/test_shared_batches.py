@@ -66,7 +66,7 @@ class Flux:
     ) -> Answer:
         ids = re.findall(r"[0-9a-f-]{36}", request.url)
         self.asked.append(ids)
-        whose = request.headers["Authorization"]
+        whose = request.fields["Authorization"]
         latency_s = self.latency()
         before_s = latency_s * self.moment()
         try:
