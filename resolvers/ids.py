@@ -5,9 +5,8 @@ A global id is the unpadded base64url of `Note:<id>`. Used by the types in `sche
 reaches a loader: one bad id would fail a whole batch upstream.
 """
 
-import base64
 import binascii
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final, Literal, get_args
@@ -21,6 +20,7 @@ Kind = Literal["Note", "Post", "File", "User", "Viewer"]
 IDS_KEPT: Final = 8192
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 
@@ -87,12 +87,9 @@ def upstream_id(kind: Kind, value: str, *, field: str = "id") -> str:
 def _decoded(value: str) -> str:
     """The text inside; empty when it is not unpadded base64url of ASCII."""
     try:
-        raw = base64.b64decode(
-            value.encode("ascii") + b"=" * (-len(value) % 4),
-            altchars=b"-_",
-            validate=True,
-        )
-        return raw.decode("ascii")
+        text = value.encode("ascii").translate(_STANDARD)
+        padding = b"=" * (-len(value) % 4)
+        return a2b_base64(text + padding, strict_mode=True).decode("ascii")
     except (binascii.Error, UnicodeError):
         return ""
 

@@ -43,4 +43,8 @@ def scope(value: str) -> str:
 
 
 def _has_surrogate(value: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

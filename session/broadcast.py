@@ -14,7 +14,7 @@ channels `&mainstem:live:*`.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, cast
 
@@ -30,14 +30,13 @@ from .redis_connection import (
     single_server,
 )
 from .redis_reader import RedisReader
+from .shared_read import SharedRead
 
 Topic = Literal["changes", "ends"]
 TOPICS: Final[tuple[Topic, ...]] = ("changes", "ends")
 
 LONGEST_WORD_BYTES: Final = 512
 MOST_WAITING: Final = 10_000
-# So many are said before the first one's answer is awaited.
-MOST_AT_ONCE: Final = 1_000
 # Opening the line needs a moment when Redis has just come back.
 UP_S: Final = 2.0
 # A line that is silent for so long is asked whether it is still there.
@@ -127,6 +126,9 @@ class RedisBroadcast:
         self._line = RedisReader(pool, Outage()) if pool is not None else None
         self._channels = {topic: f"{prefix}{topic}" for topic in TOPICS}
         self._listeners = _Listeners()
+        # The line keeps the order of words, so the last one is answered last.
+        self._last: SharedRead[int] | None = None
+        # Of redis-py, which sends one after the other.
         self._waiting: asyncio.Queue[tuple[Topic, bytes]] = asyncio.Queue(MOST_WAITING)
         self._sending: asyncio.Task[None] | None = None
         self._hearing: asyncio.Task[None] | None = None
@@ -137,12 +139,16 @@ class RedisBroadcast:
         if len(word) > LONGEST_WORD_BYTES:
             log.error("word too long to say", extra={"fields": {"topic": topic}})
             return
-        try:
-            self._waiting.put_nowait((topic, word))
-        except asyncio.QueueFull:
-            log.warning("word dropped: Redis does not take them fast enough")
+        if self._line is None:
+            self._send_later(topic, word)
             return
-        self._sending = _running(self._sending, self._send_all)
+        channel = self._channels[topic]
+        try:
+            self._last = self._line.ask(
+                "PUBLISH", channel, word, convert=int, lost=_lost
+            )
+        except VaultUnavailableError as error:
+            _lost(error)
 
     def listen(self, topic: Topic, listener: Listener) -> None:
         self._listeners.add(topic, listener)
@@ -161,8 +167,9 @@ class RedisBroadcast:
             ) from None
 
     async def aclose(self) -> None:
-        if self._sending is not None:
-            await asyncio.wait({self._sending}, timeout=UP_S)
+        with contextlib.suppress(TimeoutError, VaultUnavailableError):
+            async with asyncio.timeout(UP_S):
+                await self._said()
         self._closing = True
         for task in (self._sending, self._hearing):
             if task is not None:
@@ -172,23 +179,30 @@ class RedisBroadcast:
             await self._line.aclose()
         await self._client.aclose()
 
+    async def _said(self) -> None:
+        """Return when all words have been said. Raises: VaultUnavailableError."""
+        if self._last is not None:
+            await self._last
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
+
+    def _send_later(self, topic: Topic, word: bytes) -> None:
+        try:
+            self._waiting.put_nowait((topic, word))
+        except asyncio.QueueFull:
+            log.warning("word dropped: Redis does not take them fast enough")
+            return
+        self._sending = _running(self._sending, self._send_all)
+
     async def _send_all(self) -> None:
         """One sender, so that the words of this process keep their order."""
         while not self._waiting.empty():
-            said: list[Awaitable[object]] = []
-            with _losses():
-                while not self._waiting.empty() and len(said) < MOST_AT_ONCE:
-                    said.append(self._say(*self._waiting.get_nowait()))
-            for answer in said:
-                with _losses():
-                    await answer
-
-    def _say(self, topic: Topic, word: bytes) -> Awaitable[object]:
-        """On its way when this returns, or when it is awaited (redis-py)."""
-        command = ("PUBLISH", self._channels[topic], word)
-        if self._line is None:
-            return self._client.execute_command(*command)
-        return self._line.ask(*command, convert=int)
+            topic, word = self._waiting.get_nowait()
+            try:
+                channel = self._channels[topic]
+                await self._client.execute_command("PUBLISH", channel, word)
+            except Exception as error:
+                _lost(error)
 
     async def _hear_all(self) -> None:
         pause_s = SHORTEST_PAUSE_S
@@ -265,15 +279,12 @@ class _Listeners:
         self._subscribed.add(topic)
 
 
-@contextlib.contextmanager
-def _losses() -> Iterator[None]:
+def _lost(error: Exception) -> None:
     """Nobody waits for a word, and the session or row is as it is anyway."""
-    try:
-        yield
-    except FAILURES as error:
+    if isinstance(error, FAILURES):
         log.warning("word lost", extra={"fields": {"error": type(error).__name__}})
-    except Exception:
-        log.exception("word lost")
+    else:
+        log.error("word lost", exc_info=error)
 
 
 def _running(

@@ -64,7 +64,7 @@ log = logging.getLogger("mainstem.session")
 
 
 class _Question(SharedRead[T]):
-    __slots__ = ("asked_again", "command", "deadline", "since")
+    __slots__ = ("asked_again", "command", "deadline", "lost", "since")
 
     def __init__(
         self,
@@ -73,12 +73,19 @@ class _Question(SharedRead[T]):
         loop: asyncio.AbstractEventLoop,
         *,
         deadline: float,
+        lost: Callable[[Exception], None] | None,
     ) -> None:
         super().__init__(convert, loop)
         self.command = command
+        self.lost = lost
         self.since = loop.time()
         self.deadline = deadline
         self.asked_again = False
+
+    def fail(self, error: Exception) -> None:
+        if self.lost is not None and not self.done:
+            self.lost(error)
+        super().fail(error)
 
     def refuse(self, error: Exception) -> None:
         # Its text may hold an address, never a value.
@@ -160,8 +167,10 @@ class RedisReader:
         *command: str | bytes,
         convert: Callable[[Any], T],
         deadline: float = math.inf,
+        lost: Callable[[Exception], None] | None = None,
     ) -> SharedRead[T]:
-        """Ask with the others of this turn; `deadline` in event loop time.
+        """Ask with the others of this turn; `deadline` in event loop time. `lost` hears
+        why there is no answer, where nobody awaits one.
 
         Raises: VaultUnavailableError at once during an outage and beyond the bound.
         """
@@ -177,6 +186,7 @@ class RedisReader:
             convert,
             loop,
             deadline=deadline,
+            lost=lost,
         )
         if not self._unsent:
             loop.call_soon(self._send)

@@ -87,12 +87,39 @@ async def test_a_line_that_was_cut_comes_back_and_tells_that_words_were_lost(
         assert ear.heard == [b"again"]
 
 
-async def test_without_redis_nobody_waits_long_and_sending_never_fails() -> None:
+async def test_without_redis_nobody_waits_long_and_sending_never_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with line("redis://127.0.0.1:1") as (broadcast, ear):
         broadcast.send("changes", b"lost")
+        await until(lambda: "word lost" in caplog.messages)
+        broadcast.send("changes", b"refused at once, as it failed just now")
+        assert caplog.messages.count("word lost") == 2
         with pytest.raises(VaultUnavailableError):
             await broadcast.up()
         assert ear.heard == []
+
+
+async def never_answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.read(-1)
+    writer.close()
+
+
+async def test_leaving_waits_no_longer_than_it_may_for_a_redis_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("session.broadcast.UP_S", 0.1)
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server:
+        broadcast = redis_broadcast(RedisSettings(url=f"redis://{host}:{port}"))
+        broadcast.send("changes", b"lost")
+        started = time.monotonic()
+        await broadcast.aclose()
+        assert time.monotonic() - started < 1
+    assert caplog.messages.count("word lost") == 1
 
 
 async def test_closing_says_what_is_still_waiting(sandbox: Sandbox) -> None:
@@ -109,11 +136,16 @@ class FakeLine:
 
     def __init__(self, *scripts: "Script") -> None:
         self.scripts = list(scripts)
+        self.said: list[tuple[object, ...]] = []
 
     def pubsub(self) -> "FakePubSub":
         return FakePubSub(self.scripts.pop(0))
 
     async def execute_command(self, *args: object) -> object:
+        await asyncio.sleep(0)
+        self.said.append(args)
+        if args[2] == b"1":
+            raise redis.ConnectionError("gone")
         return 0
 
     async def aclose(self) -> None: ...
@@ -144,6 +176,18 @@ async def opened_after(
         yield {"type": "subscribe", "channel": b"mainstem:live:" + topic.encode()}
     then()
     await asyncio.Event().wait()
+
+
+async def test_what_redis_py_has_to_say_is_said_in_order_whatever_gets_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = FakeLine()
+    broadcast = RedisBroadcast(client)  # type: ignore[arg-type]  # only what is needed
+    for word in (b"0", b"1", b"2"):
+        broadcast.send("changes", word)
+    await broadcast.aclose()
+    assert [args[2] for args in client.said] == [b"0", b"1", b"2"]
+    assert caplog.messages == ["word lost"]
 
 
 async def test_a_line_that_fails_in_an_unforeseen_way_is_opened_anew(
