@@ -132,7 +132,7 @@ class UpstreamHTTP:
         self._path = base_url.removeprefix(self._base)
         self._standing: dict[tuple[object, ...], Standing] = {}
         self._transport = transport
-        self._limits = limits
+        self._total_s = limits.total_s
         self._most_bytes = limits.max_response_bytes
         # No compression is asked for: bodies stay bounded by what is counted here.
         self._default_headers = {"Accept-Encoding": "identity", **default_headers}
@@ -264,7 +264,9 @@ class UpstreamHTTP:
         self._retries.deposit()
         loop, scope, outgoing = self._loop(), call.scope, call.outgoing
         started = loop.time()
-        ends_at = self._end(scope, started)
+        ends_at = started + self._total_s
+        if scope.deadline < ends_at:
+            ends_at = scope.deadline
         reader = scope.begin_read(loop) if call.repeatable else None
         broke = answered = False
         try:
@@ -332,7 +334,8 @@ class UpstreamHTTP:
 
     async def _opened(self, call: _Call) -> Incoming:
         """Attempt once, and once more if the connection broke."""
-        ends_at = self._end(call.scope, self._loop().time())
+        now = self._loop().time()
+        ends_at = min(now + self._total_s, call.scope.deadline)
         try:
             return await self._open(call, ends_at)
         except TransportError as error:
@@ -365,10 +368,6 @@ class UpstreamHTTP:
             raise self._failure(call, error) from error
         finally:
             self._record(call, started, status)
-
-    def _end(self, scope: CallScope, now: float) -> float:
-        ends_at = now + self._limits.total_s
-        return ends_at if ends_at < scope.deadline else scope.deadline
 
     def _record(
         self, call: _Call, started: float, status: int | None, shared: bool = False

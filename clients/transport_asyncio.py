@@ -39,7 +39,7 @@ class AsyncioTransport:
         asking = Asking(
             now + timeout_s, self._read_s, max_bytes, request.method == "HEAD"
         )
-        connection = self._idle(request, origin, now)
+        connection = origin.take(now, alive=request.method not in _READS)
         if connection is None:
             connection = await self._pool.acquire(origin, asking.ends_at)
         answer = connection.exchange(sent, asking)
@@ -55,7 +55,7 @@ class AsyncioTransport:
         sent = message(request, target, origin.shown)
         now = self._pool.now()
         asking = Asking(now + timeout_s, self._read_s, inf, request.method == "HEAD")
-        connection = self._idle(request, origin, now)
+        connection = origin.take(now, alive=request.method not in _READS)
         if connection is None:
             connection = await self._pool.acquire(origin, asking.ends_at)
         answered = connection.open(sent, asking)
@@ -74,7 +74,7 @@ class AsyncioTransport:
         sent = head(request, target, origin.shown, upload.headers, upload.framing)
         now = self._pool.now()
         asking = Asking(inf, self._read_s, inf, request.method == "HEAD")
-        connection = self._idle(request, origin, now)
+        connection = origin.take(now, alive=request.method not in _READS)
         if connection is None:
             connection = await self._pool.acquire(origin, inf)
         answered = connection.open(sent, asking, more=True)
@@ -101,11 +101,6 @@ class AsyncioTransport:
         if origin is None:
             origin = self._pool.origin(key, address_of(base, request.server_name))
         return origin, target
-
-    def _idle(self, request: Outgoing, origin: Origin, now: float) -> Connection | None:
-        if request.method in _READS:
-            return origin.take(now)
-        return origin.take_for_write(now)
 
 
 async def _give_up(connection: Connection, answered: asyncio.Future[Body]) -> None:

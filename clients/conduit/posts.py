@@ -124,7 +124,7 @@ class ConduitPosts:
         """
         if author_id is None and title_contains is None:
             target = _list_target(limit, skip, sort, populate, scope)
-            return await self._page(target, "posts page")
+            return _page(await self._calls.read(target, operation="posts page"))
         page = _parameters(limit, skip, sort, populate, scope)
         conditions: dict[str, str] = {}
         if author_id is not None:
@@ -132,7 +132,7 @@ class ConduitPosts:
         if title_contains is not None:
             conditions["title"] = database.like(title_contains, field="titleContains")
             target = database.function("SearchPosts", conditions | page)
-            return await self._page(target, "posts page")
+            return _page(await self._calls.read(target, operation="posts page"))
         target = database.function("GetPostsByAuthor", conditions | page)
         return await self._author_page(target, skip, limit, sort)
 
@@ -181,12 +181,7 @@ class ConduitPosts:
                 **database.scoped(scope),
             },
         )
-        return await self._page(target, "posts beyond")
-
-    async def _page(self, target: str, operation: str) -> ConduitPage[ConduitPost]:
-        response = await self._calls.read(target, operation=operation)
-        page = response.decode(_PAGE)
-        return ConduitPage(page.documents, page.count)
+        return _page(await self._calls.read(target, operation="posts beyond"))
 
     async def _author_page(
         self, target: str, skip: int, limit: int, sort: Sort
@@ -392,6 +387,11 @@ def _parameters(
         **database.populated(populate),
         **database.scoped(scope),
     }
+
+
+def _page(response: Response) -> ConduitPage[ConduitPost]:
+    page = response.decode(_PAGE)
+    return ConduitPage(page.documents, page.count)
 
 
 def _kept(response: Response, sent: Mapping[str, object]) -> ConduitPost:

@@ -99,13 +99,15 @@ class FluxCalls(msgspec.Struct, frozen=True):
     def _sent(
         self, method: str, target: str, operation: str, headers: Mapping[str, str]
     ) -> Awaitable[Response]:
+        if self.schema is not None:
+            headers = {**postgrest.profile(method, self.schema), **headers}
         return self.http.send(
             method,
             target,
             operation=operation,
             scope=self.scope,
             auth=self.auth,
-            headers={**postgrest.profile(method, self.schema), **headers},
+            headers=headers,
         )
 
     async def call(self, target: str, arguments: object, *, operation: str) -> Response:

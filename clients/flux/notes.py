@@ -6,12 +6,13 @@ missing and one that is hidden look the same.
 """
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Final
 
 import msgspec
 
 from clients.chunks import concurrently, equal_chunks
-from clients.http import Response
+from clients.http import NO_HEADERS, Response
 from clients.ids import conduit_id, flux_id, is_uuid
 from clients.keyset import Keyset
 
@@ -104,21 +105,17 @@ class FluxNotes:
         `total` counts all rows that meet the conditions, in the same call, and only
         on a first page: beyond a keyset Flux would count the rest (recording 14).
         """
-        selected = columns | _KEYSET_COLUMNS
+        selected = _with_keyset(columns)
         filters = _conditions(conditions)
         if beyond is not None:
             filters.append(postgrest.beyond(beyond, descending=descending))
         counts = count and beyond is None
         response = await self._calls.read(
-            postgrest.target(
-                "/notes",
-                columns=selected,
-                conditions=filters,
-                order=postgrest.order_by_creation(descending=descending),
-                limit=limit,
-            ),
+            _page_target(limit, descending, selected, filters)
+            if filters
+            else _unfiltered(limit, descending, selected),
             operation="notes page",
-            headers=_COUNT_EXACTLY if counts else {},
+            headers=_COUNT_EXACTLY if counts else NO_HEADERS,
         )
         total = postgrest.total_of(response.headers) if counts else None
         return FluxNotePage(_rows(response, selected), total)
@@ -255,6 +252,32 @@ class FluxNotes:
         return bool(_rows(response, _ID))
 
 
+@cache
+def _with_keyset(columns: frozenset[str]) -> frozenset[str]:
+    """As many as there are sets of columns in use."""
+    return columns | _KEYSET_COLUMNS
+
+
+@lru_cache(maxsize=256)
+def _unfiltered(limit: int, descending: bool, columns: frozenset[str]) -> str:
+    return _page_target(limit, descending, columns, ())
+
+
+def _page_target(
+    limit: int,
+    descending: bool,
+    columns: frozenset[str],
+    conditions: Sequence[Condition],
+) -> str:
+    return postgrest.target(
+        "/notes",
+        columns=columns,
+        conditions=conditions,
+        order=postgrest.order_by_creation(descending=descending),
+        limit=limit,
+    )
+
+
 def _by_ids(ids: Sequence[str], columns: frozenset[str]) -> str:
     return postgrest.target(
         "/notes", columns=columns, conditions=[postgrest.one_of("id", ids)]
@@ -305,8 +328,10 @@ def _rows(response: Response, columns: frozenset[str]) -> list[FluxNote]:
     that is missing, but PostgREST refuses an unknown column in `select` (400 42703).
     """
     notes = response.decode(_NOTES)
-    if "body" in columns and None in [note.body for note in notes]:
-        raise response.nonsense("a note without body")
-    if "created_at" in columns and None in [note.created_at for note in notes]:
-        raise response.nonsense("a note without created_at")
+    has_body, has_time = "body" in columns, "created_at" in columns
+    for note in notes:
+        if has_body and note.body is None:
+            raise response.nonsense("a note without body")
+        if has_time and note.created_at is None:
+            raise response.nonsense("a note without created_at")
     return notes

@@ -34,20 +34,18 @@ class Origin:
         # Nobody will ask for it any more: the pool has forgotten it.
         self.retired = False
 
-    def take(self, now: float) -> Connection | None:
-        """An idle connection that is likely to live."""
+    def take(self, now: float, *, alive: bool) -> Connection | None:
+        """An idle connection that is likely to live; or that does live, by a look at
+        it: a write must not be in doubt needlessly.
+        """
         idle = self.idle
         while idle:
             connection = idle.pop()
-            if connection.due > now and connection.usable:
-                return connection
-            connection.break_off()
-        return None
-
-    def take_for_write(self, now: float) -> Connection | None:
-        """An idle connection that lives: a write must not be in doubt needlessly."""
-        while (connection := self.take(now)) is not None:
-            if not connection.has_news():
+            if (
+                connection.due > now
+                and connection.usable
+                and not (alive and connection.has_news())
+            ):
                 return connection
             connection.break_off()
         return None
