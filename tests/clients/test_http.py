@@ -1,8 +1,10 @@
 """The port to the network over real sockets: time-outs, breaks, bounds, tokens."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import TracebackType
 from typing import cast
 
 import pytest
@@ -141,6 +143,23 @@ async def test_a_read_is_repeated_once_when_its_connection_breaks(
     upstream.script(breaks, answer(200, [1]))  # type: ignore[arg-type]
     assert (await get(upstream.http(), scope)).json() == [1]
     assert len(upstream.seen) == len(scope.calls) == 2
+
+
+async def test_a_failure_that_was_mended_leaves_no_frame_to_the_collector(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    upstream.script(reset, answer(200, [1]))
+    http = upstream.http()
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await get(http, scope)
+        gc.collect()
+        left = [one for one in gc.garbage if isinstance(one, TracebackType)]
+        assert [one.tb_frame.f_code.co_qualname for one in left] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 @pytest.mark.parametrize("status", [502, 503])

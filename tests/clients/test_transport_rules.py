@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import msgspec
 import pytest
 import uvloop
 from clients_harness import (
@@ -29,7 +30,7 @@ from clients_harness import (
 from clients_tls import Authority, tls_server
 
 from clients.http import TransportName
-from clients.transport import Answer, Outgoing, Transport, TransportError
+from clients.transport import Answer, Outgoing, Standing, Transport, TransportError
 from clients.transport_asyncio import AsyncioTransport
 from clients.transport_pinned import AddressPolicy, open_pinned
 from clients.transports import TRANSPORTS, open_transport
@@ -194,6 +195,48 @@ async def test_nothing_goes_out_that_could_end_a_line_or_a_message(
     with pytest.raises(TransportError) as caught:
         await upstream.transport().exchange(request, timeout_s=1, max_bytes=100)
     assert (caught.value.trouble, caught.value.sent) == ("malformed", False)
+    assert upstream.seen == []
+
+
+async def test_a_request_has_all_its_fields(upstream: Upstream) -> None:
+    upstream.script(answer())
+    request = Outgoing(
+        "GET",
+        "/a?b=1",
+        {"X-Own": "1"},
+        base=upstream.url,
+        standing=Standing({"X-Standing": "2"}),
+        forwarded_for="192.0.2.1",
+        token="t",
+    )
+    for _ in range(2):
+        await upstream.transport().exchange(request, timeout_s=1, max_bytes=100)
+        seen = upstream.seen.pop()
+        assert seen.target == "/a?b=1"
+        wanted = {
+            "host": upstream.url.removeprefix("http://"),
+            "x-standing": "2",
+            "x-own": "1",
+            "x-forwarded-for": "192.0.2.1",
+            "authorization": "Bearer t",
+        }
+        assert {name: seen.headers.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\x00"])
+@pytest.mark.parametrize("part", ["token", "forwarded_for", "standing"])
+async def test_no_token_and_no_address_ends_a_line(
+    upstream: Upstream, part: str, end: str
+) -> None:
+    upstream.script(answer())
+    text = f"1{end}X: 2"
+    request = msgspec.structs.replace(
+        Outgoing("GET", upstream.url + "/a"),
+        **{part: Standing({"X": text}) if part == "standing" else text},
+    )
+    with pytest.raises(TransportError) as caught:
+        await upstream.transport().exchange(request, timeout_s=1, max_bytes=100)
+    assert caught.value.trouble == "malformed"
     assert upstream.seen == []
 
 

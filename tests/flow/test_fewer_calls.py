@@ -22,7 +22,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[bool]:
     """Of each upstream call in the log whether it was shared."""
     lines: list[Any] = [getattr(record, "fields", {}) for record in caplog.records]
     calls = [call for line in lines for call in line.get("upstreamCalls", ())]
-    return sorted(call.get("shared", False) for call in calls)
+    return sorted(call.shared for call in calls)
 
 
 async def test_equal_requests_at_one_time_cost_the_calls_of_one(
