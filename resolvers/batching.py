@@ -67,11 +67,16 @@ class BatchLoader(ABC, Generic[K, V]):
             return [None if key is None else known[key] for key in keys]
         except KeyError:
             pass
-        missing = {key: None for key in keys if key is not None and key not in known}
-        new = tuple([key for key in missing if key not in self._on_the_way])
+        missing = cast("dict[K, None]", dict.fromkeys(keys))
+        missing.pop(cast("K", None), None)
+        if known:
+            missing = {key: None for key in missing if key not in known}
+        new, on_the_way = tuple(missing), self._on_the_way
+        if on_the_way:
+            new = tuple([key for key in missing if key not in on_the_way])
         if new:
-            self._on_the_way.update(dict.fromkeys(new, self._collected(new)))
-        return self._gathered(keys, {self._on_the_way[key] for key in missing})
+            on_the_way.update(dict.fromkeys(new, self._collected(new)))
+        return self._gathered(keys, set(map(on_the_way.__getitem__, missing)))
 
     def load_refs(self, refs: "Sequence[str | V | None]") -> "Loaded[V | None]":
         """The same for relations that hold the key, a text, or the row itself."""
@@ -105,8 +110,12 @@ class BatchLoader(ABC, Generic[K, V]):
 
     def arrived(self, keys: Sequence[K], values: Sequence[V | Exception]) -> None:
         """Keep what was on its way: a value or a failure for each key."""
-        for key in keys:
-            del self._on_the_way[key]
+        on_the_way = self._on_the_way
+        if len(keys) == len(on_the_way):
+            on_the_way.clear()
+        else:
+            for key in keys:
+                del on_the_way[key]
         if self._failed or _any_failed(values):
             for key, value in zip(keys, values, strict=True):
                 if isinstance(value, Exception):
@@ -116,7 +125,7 @@ class BatchLoader(ABC, Generic[K, V]):
                     self._failed.pop(key, None)
         else:
             self.known.update(zip(keys, cast("Sequence[V]", values), strict=True))
-        if not self._on_the_way:
+        if not on_the_way:
             # The two hold each other, and so would everything that is known.
             self._collecting = None
 
@@ -140,11 +149,10 @@ class BatchLoader(ABC, Generic[K, V]):
             # Shielded: the engine cancels the siblings of a failed non-null field, and
             # without the shield that would cancel what every other waiter shares.
             await shielded(future)
-        known = self.known
-        return [
-            None if key is None else known[key] if key in known else self._failed[key]
-            for key in keys
-        ]
+        found: Mapping[K, V | Exception] = self.known
+        if self._failed:
+            found = {**self._failed, **found}
+        return [None if key is None else found[key] for key in keys]
 
     async def _beside(
         self,
@@ -229,7 +237,7 @@ def shielded(inner: "asyncio.Future[R]") -> "asyncio.Future[R]":
     `asyncio.shield` in four calls instead of twenty: what is shielded here is always a
     future of the running loop.
     """
-    outer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+    outer: asyncio.Future[R] = inner.get_loop().create_future()
 
     def pass_on(done: "asyncio.Future[R]") -> None:
         # Asked for in any case, or asyncio says that an exception was never retrieved.

@@ -22,12 +22,12 @@ from typing import Any, Generic, Protocol
 from aiodataloader import (
     DataLoader,
     Loader,
-    dispatch_queue,
     dispatch_queue_batch,
 )
 
 from clients.errors import Service, UpstreamTimeoutError
 from clients.http import CallRecord, CallScope, milliseconds
+from clients.own_loop import own_loop
 
 from .batching import MAX_BATCH, K, V
 
@@ -67,7 +67,7 @@ class Collector(DataLoader[tuple[K, ...], None], Generic[K, V]):
     """Gathers with others of the process instead of by itself."""
 
     def __init__(self, owner: Sharing[K, V], batches: "SharedBatches") -> None:
-        super().__init__(owner.load_sets, cache=False)
+        super().__init__(owner.load_sets, cache=False, loop=batches.loop())
         self.owner = owner
         self._batches = batches
 
@@ -78,6 +78,11 @@ class Collector(DataLoader[tuple[K, ...], None], Generic[K, V]):
         self._queue.append(Loader(key=key, future=future))
         if len(self._queue) == 1:
             self._batches.gather(self, self.owner.alike())
+
+    def taken(self) -> list[Loader]:
+        """What was collected, to be loaded now."""
+        queue, self._queue = self._queue, []
+        return queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,12 @@ class SharedBatches:
     """The loaders that are collecting in this turn."""
 
     def __init__(self) -> None:
+        self.loop = own_loop()
         self._gathering: dict[Hashable, list[Collector[Any, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def gather(self, collector: Collector[K, V], alike: Hashable | None) -> None:
         """Called when the first key is asked of a loader."""
-        loop = asyncio.get_running_loop()
         gathered = None if alike is None else self._gathering.get(alike)
         if gathered is not None:
             gathered.append(collector)
@@ -114,6 +119,7 @@ class SharedBatches:
         if alike is not None:
             self._gathering[alike] = gathered
         # Two turns, as aiodataloader itself takes.
+        loop = self.loop()
         loop.call_soon(loop.call_soon, self._dispatch, alike, gathered)
 
     def _dispatch(
@@ -122,12 +128,10 @@ class SharedBatches:
         if alike is not None:
             del self._gathering[alike]
         if len(gathered) == 1:
-            dispatch_queue(gathered[0])
+            (alone,) = gathered
+            self.loop().create_task(dispatch_queue_batch(alone, alone.taken()))
             return
-        parts = []
-        for collector in gathered:
-            parts.append(_Part(collector, collector._queue))
-            collector._queue = []
+        parts = [_Part(collector, collector.taken()) for collector in gathered]
         reading = asyncio.ensure_future(_read(parts))
         for part in parts:
             task = asyncio.ensure_future(_serve(part, reading, own=part is parts[0]))
