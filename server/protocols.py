@@ -2,28 +2,28 @@
 
 Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
 a client that connects and says nothing, says its headers a byte at a time, or does not
-read what it is sent; nor, with httptools, a bound on the size of headers. Whole answers
-need not go through its two messages (`_Direct`). Relies on uvicorn handing the
-lifespan's state to each protocol as `app_state`, its own settings as `config`, and on
-its `cycle`, the request under way.
+read what it is sent; nor, with httptools, a bound on the size of headers. Requests are
+put together here, in fewer steps than uvicorn's, and become a `Cycle` (`cycle.py`).
+Relies on uvicorn handing the lifespan's state to each protocol as `app_state`, its own
+settings as `config`, and on its `cycle`, the request under way.
 """
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 
 from .alarms import Alarms
-from .head import DIRECT, RawHeaders
+from .cycle import Cycle
+from .head import DIRECT
 
 # Names of events in the lifespan's state: streams end; nobody new should come.
 STOPPING: Final = "stopping"
@@ -39,6 +39,8 @@ LAST_QUESTION_S: Final = 0.5
 
 # Of the request line with its headers, and of what may follow a body: 16 full cookies.
 LARGEST_HEAD_BYTES: Final = 64 * 1024
+
+_SLASH: Final = ord("/")
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
@@ -73,9 +75,11 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     """A connection that is bounded in time, and told when the server stops."""
 
     config: ServingConfig
+    cycle: Cycle
     _head_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
     _in_head = False
+    _upgrades = False
     _head_bytes = 0  # that came since the last head, or piece of a body, was whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -106,23 +110,84 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
+        """As uvicorn has it, without the limit that we do not set, in one step."""
+        parser = self.parser
+        version, method = parser.get_http_version(), parser.get_method()
+        self.scope = scope = self._scope(version, method.decode("ascii"))
         self._in_head = False
         self._head_bytes = 0
-        if self._is_leaving() and self.cycle is not None:
-            self.cycle.keep_alive = False
+        self._upgrades = parser.should_upgrade() and self._should_upgrade()
+        if self._upgrades:
+            return
+        # None before the first request, whatever uvicorn's annotation says.
+        idle = getattr(self.cycle, "response_complete", True)
+        cycle = self.cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            self.on_response_complete,
+            keep_alive=version != "1.0"
+            and parser.should_keep_alive()
+            and not self._is_leaving(),
+            expects_100_continue=self.expect_100_continue,
+        )
+        # An object, where ASGI's own extensions have a description of themselves.
+        scope["extensions"] = {DIRECT: cycle}
+        if idle:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _scope(self, version: str, method: str) -> Any:
+        url = self.url
+        if url[1:].isalnum() and url[0] == _SLASH:  # as `/graphql`
+            raw_path, query, path = url, b"", url.decode("ascii")
+        else:
+            parsed = httptools.parse_url(url)
+            raw_path, query = parsed.path, parsed.query or b""
+            path = unquote(raw_path.decode("ascii"))
+        root = self.root_path
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": root,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": method,
+            "path": root + path,
+            "raw_path": root.encode("ascii") + raw_path,
+            "query_string": query,
+        }
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
         self._head_bytes = 0
+        cycle = self.cycle
+        if self._upgrades or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.tell()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         self._head_bytes = 0
+        cycle = self.cycle
+        if self._upgrades or cycle.response_complete:
+            return
+        cycle.more_body = False
+        cycle.tell()
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_timers()  # sockets have bounds of their own
@@ -137,12 +202,6 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if self._reader_timer is not None:
             self._reader_timer.cancel()
             self._reader_timer = None
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # An object, where ASGI's own extensions have a description of themselves.
-        extensions: dict[str, Any] = {DIRECT: _Direct(cycle)}
-        cycle.scope["extensions"] = extensions
-        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
@@ -169,7 +228,6 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End after the answer under way, or soon if there is none. LEAVING is set."""
         self.leave()
-        # None before the first request, whatever uvicorn's annotation says.
         idle = getattr(self.cycle, "response_complete", True)
         if idle and not self._in_head:
             self._unset_keepalive_if_required()
@@ -220,54 +278,6 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._head_timer = self._reader_timer = None
-
-
-class _Direct:
-    """A request's body and its answer in one piece each (`head.Direct`).
-
-    uvicorn takes two messages for an answer, and a look at each header; and some steps
-    of the event loop's for a body that came with the headers.
-    """
-
-    __slots__ = ("_cycle",)
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-
-    def whole_body(self) -> bytes | None:
-        cycle = self._cycle
-        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
-            return None
-        body = bytes(cycle.body)
-        # As uvicorn's `receive` leaves it: the next one waits for the client to go.
-        cycle.body = bytearray()
-        cycle.message_event.clear()
-        cycle.flow.resume_reading()
-        return body
-
-    def write_whole(self, status: int, headers: RawHeaders, body: bytes) -> bool:
-        """`headers` must tell the body's length.
-
-        Not where it is not so simple: the client is gone or does not read, or the
-        answer has begun.
-        """
-        cycle = self._cycle
-        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
-            return False
-        fields = [*map(b": ".join, (*cycle.default_headers, *headers))]
-        head = STATUS_LINE[status] + b"\r\n".join(fields)
-        # A line that we did not write would be another's header.
-        if head.count(b"\n") != len(fields):
-            return False
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        end = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        cycle.transport.write(b"".join((head, end, body)))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        cycle.on_response()
-        return True
 
 
 class AbortingSocketProtocol(WebSocketsSansIOProtocol):

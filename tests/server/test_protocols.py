@@ -1,0 +1,116 @@
+"""A request read by our protocol is what it is when uvicorn reads it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from server.protocols import ServingConfig, StreamingHTTPProtocol
+
+Seen = list[tuple[dict[str, Any], bytes]]
+
+REQUESTS = {
+    "short target": b"GET /graphql HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n",
+    "query": b"GET /graphql?query=%7Ba%7D#x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "escaped": b"GET /a%20b%2f/%C3%A4 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "absolute": b"GET http://a:80/graphql?b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "root": b"OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no URL": b"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n",
+    "old": b"GET /graphql HTTP/1.0\r\n\r\n",
+    "closing": b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "head": b"HEAD /graphql HTTP/1.1\r\nHost: a\r\n\r\n",
+    "body": b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    "pieces": b"PUT /files HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    "asks first": b"POST /graphql HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
+    b"Content-Length: 3\r\n\r\nabc",
+    "in a row": b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+    b"GET /c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "another protocol": b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
+    b"Upgrade: h2c\r\n\r\n",
+}
+
+
+class Line(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        peers = {"peername": ("10.0.0.1", 5), "sockname": ("10.0.0.2", 80)}
+        return peers.get(name, default)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def echo(seen: Seen) -> Callable[[Scope, Receive, Send], Any]:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.pop("extensions", None)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message["body"]
+            more = message["more_body"]
+        if scope["path"].endswith("/a"):
+            await asyncio.sleep(0.02)  # whoever comes behind has to wait
+        seen.append((dict(scope), body))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+async def exchanged(
+    kind: type[HttpToolsProtocol], request: bytes, *, piece: int
+) -> tuple[Seen, bytes, bool]:
+    """What the application saw, what was answered, whether the connection ended."""
+    seen: Seen = []
+    config = ServingConfig(echo(seen), lifespan="off", log_config=None, root_path="/r")
+    config.load()
+    state, line = ServerState(), Line()
+    protocol = kind(config, state, {"a": 1}, asyncio.get_running_loop())
+    protocol.access_log = False
+    protocol.connection_made(line)
+    for start in range(0, len(request), piece):
+        protocol.data_received(request[start : start + piece])
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        for _ in range(4):  # one more than there are in a row
+            await asyncio.gather(*state.tasks)
+            await asyncio.sleep(0)
+    assert not state.tasks
+    ended = line.closed
+    protocol.connection_lost(None)
+    return seen, b"".join(line.written), ended
+
+
+@pytest.mark.parametrize("piece", [10_000, 7])
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_request_is_what_it_is_for_uvicorn(name: str, piece: int) -> None:
+    ours = await exchanged(StreamingHTTPProtocol, REQUESTS[name], piece=piece)
+    theirs = await exchanged(HttpToolsProtocol, REQUESTS[name], piece=piece)
+    assert ours == theirs
+    assert ours[1]
