@@ -46,8 +46,8 @@ class LateSession:
         name, own = self._cookie.name, {}
         for sent in self._head.all("cookie"):
             for one in sent.split(";"):
-                if name in one and "=" in one:
-                    key, _, value = one.partition("=")
+                key, equals, value = one.partition("=")
+                if equals and name in key:
                     own[key.strip()] = value.strip().strip('"')
         return own
 

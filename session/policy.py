@@ -4,6 +4,7 @@ Made by `server/session_settings.py`; read by the rest of `session/`.
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 from .records import SessionEntry
@@ -47,4 +48,14 @@ class SessionPolicy:
 
     def touch_due(self, entry: SessionEntry, now: float) -> bool:
         """Whether this use is to be written down."""
-        return now - entry.last_used_at > min(TOUCH_EVERY_S, self.idle_s / 10)
+        return now - entry.last_used_at > self._touch_every_s
+
+    def next_due(self, entry: SessionEntry) -> float:
+        """The time before which neither `is_over` nor `touch_due` will be true."""
+        end = entry.created_at + self.absolute_s if self.absolute_s else inf
+        # The idle end is ten touches away.
+        return min(end, entry.last_used_at + self._touch_every_s)
+
+    @property
+    def _touch_every_s(self) -> float:
+        return min(TOUCH_EVERY_S, self.idle_s / 10)

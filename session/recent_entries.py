@@ -27,12 +27,17 @@ class RecentEntries:
         self._known.move_to_end(ref)
         return entry
 
-    def remember(self, ref: SessionRef, entry: SessionEntry, now: float) -> None:
-        """Keep what was read for a while; what is known already keeps its end."""
-        if self.recall(ref, now) is not None:
-            self._known[ref] = (entry, self._known[ref][1])
-        else:
-            self._known[ref] = (entry, now + KNOWN_FOR_S)
+    def remember(
+        self, ref: SessionRef, entry: SessionEntry, now: float, *, due: float
+    ) -> None:
+        """Keep what was read for a while, and not when something is `due` about it.
+
+        What is known already keeps its end.
+        """
+        _, end = self._known.get(ref, (None, 0.0))
+        if now >= end:
+            end = now + KNOWN_FOR_S
+        self._known[ref] = entry, min(end, due)
         self._known.move_to_end(ref)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)

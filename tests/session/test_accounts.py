@@ -573,9 +573,9 @@ async def test_a_use_in_another_process_counts_for_the_idle_end(
     clock.advance(50)
     assert await here.call(session) == USER
     await here.keeper.tasks.drain(5)
-    here.keeper._entries.remember(
-        ref_of(session), SessionEntry(clock() - 50, clock() - 50), clock()
-    )
+    entry = SessionEntry(clock() - 50, clock() - 50)
+    due = SessionPolicy(idle_s=60).next_due(entry)
+    here.keeper._entries.remember(ref_of(session), entry, clock(), due=due)
     clock.advance(15)
     assert await there.call(session) == USER
     assert await here.call(session) == USER
