@@ -10,7 +10,6 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -37,8 +36,7 @@ class ChangesMissedError(Exception):
     """Changes came that this subscriber has not been told of; it must read anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """`owner_id`: whose row it is, where not everybody may hear of it."""
 
     domain: Literal["Note", "Post"]
@@ -141,7 +139,7 @@ class ChangeFeed:
 def _checked(change: Change) -> Change:
     """One malformed id would fail the whole batch that reads the rows."""
     check = flux_id if change.domain == "Note" else conduit_id
-    return replace(change, id=check(change.id))
+    return msgspec.structs.replace(change, id=check(change.id))
 
 
 def _both(before: Change, change: Change) -> Change:

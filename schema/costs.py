@@ -19,8 +19,11 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    TypeNode,
     VariableNode,
     get_named_type,
     is_composite_type,
@@ -121,6 +124,7 @@ class OperationCost:
         self._defaults = {
             definition.variable.name.value: _literal(definition.default_value)
             for definition in operation.variable_definitions or ()
+            if _may_be_size(definition.type)
         }
         self._known: dict[tuple[int | None, ...], int] = {}
 
@@ -213,6 +217,12 @@ class _Reckoning:
         if isinstance(value, VariableNode):
             return self._sizes.get(value.name.value)
         return _literal(value)
+
+
+def _may_be_size(type_: TypeNode) -> bool:
+    """Of a variable's type: no other may stand where a size is asked for."""
+    bare = type_.type if isinstance(type_, NonNullTypeNode) else type_
+    return not isinstance(bare, NamedTypeNode) or bare.name.value == "Int"
 
 
 def _literal(value: object) -> int | None:
