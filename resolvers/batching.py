@@ -103,9 +103,15 @@ class BatchLoader(ABC, Generic[K, V]):
     async def load_sets(self, sets: list[tuple[K, ...]]) -> list[None]:
         """What aiodataloader calls: one turn's sets, which have no key in common."""
         keys = [key for one in sets for key in one]
-        parts = [keys[n : n + MAX_BATCH] for n in range(0, len(keys), MAX_BATCH)]
-        for part, values in zip(parts, await self._batches(parts), strict=True):
-            self.arrived(part, values)
+        if len(keys) <= MAX_BATCH:
+            try:
+                values = await self.load_batch(keys)
+            except Exception as failure:
+                self.arrived(keys, [failure] * len(keys))
+            else:
+                self.arrived(keys, values)
+        else:
+            await self._load_parts(keys)
         return [None] * len(sets)
 
     def arrived(self, keys: Sequence[K], values: Sequence[V | Exception]) -> None:
@@ -129,18 +135,14 @@ class BatchLoader(ABC, Generic[K, V]):
             # The two hold each other, and so would everything that is known.
             self._collecting = None
 
-    async def _batches(self, parts: list[list[K]]) -> list[Sequence[V | Exception]]:
+    async def _load_parts(self, keys: list[K]) -> None:
         """A failed call is the failure of each of its keys."""
-        if len(parts) == 1:
-            try:
-                return [await self.load_batch(parts[0])]
-            except Exception as failure:
-                return [[failure] * len(parts[0])]
+        parts = [keys[n : n + MAX_BATCH] for n in range(0, len(keys), MAX_BATCH)]
         answers = await each(self.load_batch(part) for part in parts)
-        return [
-            [answer] * len(part) if isinstance(answer, Exception) else answer
-            for part, answer in zip(parts, answers, strict=True)
-        ]
+        for part, answer in zip(parts, answers, strict=True):
+            failed = isinstance(answer, Exception)
+            values = [answer] * len(part) if failed else answer
+            self.arrived(part, cast("Sequence[V | Exception]", values))
 
     async def _gathered(
         self, keys: Sequence[K | None], loading: "set[asyncio.Future[None]]"

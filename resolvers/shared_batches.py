@@ -19,11 +19,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
-from aiodataloader import (
-    DataLoader,
-    Loader,
-    dispatch_queue_batch,
-)
+from aiodataloader import DataLoader, Loader
 
 from clients.errors import Service, UpstreamTimeoutError
 from clients.http import CallRecord, CallScope, milliseconds
@@ -84,6 +80,17 @@ class Collector(DataLoader[tuple[K, ...], None], Generic[K, V]):
         queue, self._queue = self._queue, []
         return queue
 
+    async def serve(self, queue: list[Loader]) -> None:
+        """Load by itself what was collected; aiodataloader's own way looks at more."""
+        try:
+            await self.owner.load_sets([item.key for item in queue])
+        except Exception as error:  # of ours: a failed call is the value of its keys
+            for item in queue:
+                if not item.future.done():
+                    item.future.set_exception(error)
+        else:
+            _tell(queue)
+
 
 @dataclass(frozen=True, slots=True)
 class _Part(Generic[K, V]):
@@ -129,7 +136,7 @@ class SharedBatches:
             del self._gathering[alike]
         if len(gathered) == 1:
             (alone,) = gathered
-            self.loop().create_task(dispatch_queue_batch(alone, alone.taken()))
+            self.loop().create_task(alone.serve(alone.taken()))
             return
         parts = [_Part(collector, collector.taken()) for collector in gathered]
         reading = asyncio.ensure_future(_read(parts))
@@ -174,10 +181,15 @@ async def _serve(
         part.owner.arrived(keys, [error] * len(keys))
     else:
         if values is None:
-            await dispatch_queue_batch(part.collector, part.queue)
+            await part.collector.serve(part.queue)
             return
         part.owner.arrived(keys, [values[key] for key in keys])
-    for item in part.queue:
+    _tell(part.queue)
+
+
+def _tell(queue: Iterable[Loader]) -> None:
+    """What each of these waits for has arrived."""
+    for item in queue:
         if not item.future.done():
             item.future.set_result(None)
 
