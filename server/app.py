@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> Application:
         lifespan=lifespan,
         openapi_url=None,  # the API is the GraphQL schema, served as /schema.graphql
         redirect_slashes=False,
-        routes=_routes(settings, schema),
+        routes=_routes(settings, schema, cookie),
         middleware=[Middleware(door)],
     )
     app.router.default = _nothing_here
@@ -108,10 +108,12 @@ def create_app_from_env() -> FastAPI:
     return create_app(settings)
 
 
-def _routes(settings: Settings, schema: Schema) -> list[BaseRoute]:
+def _routes(
+    settings: Settings, schema: Schema, cookie: SessionCookie
+) -> list[BaseRoute]:
     """Everything but `/graphql` over HTTP."""
     routes: list[BaseRoute] = [
-        *_live_routes(settings, schema),
+        *_live_routes(settings, schema, cookie),
         Route("/preview/{file_id:path}", PreviewRoute(_storage_of, settings.storage)),
         Route(UPLOAD_PATH, _uploads(settings)),
         Route("/health/live", LiveRoute()),
@@ -142,11 +144,10 @@ def _uploads(settings: Settings) -> UploadRoute:
     return UploadRoute(request_context, silence_s=settings.guard.body_s)
 
 
-def _live_routes(settings: Settings, schema: Schema) -> list[BaseRoute]:
-    cookie = settings.session.cookie
-    socket = SocketEndpoint(
-        schema, SessionCookie(cookie), guard=settings.guard, live=settings.live
-    )
+def _live_routes(
+    settings: Settings, schema: Schema, cookie: SessionCookie
+) -> list[BaseRoute]:
+    socket = SocketEndpoint(schema, cookie, guard=settings.guard, live=settings.live)
     stream = EventStreamEndpoint(schema, cookie_name=cookie.name, live=settings.live)
     return [
         WebSocketRoute(GRAPHQL_PATH, socket),

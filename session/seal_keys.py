@@ -1,6 +1,6 @@
 """The keys of a seal: derived from a password and the seal's own two salts.
 
-Used by `seal.py`. `ProvenKeys`, one in each `SessionCookie`, keeps them from request
+Used by `seal.py`. `ProvenKeys`, one in each process, keeps them from request
 to request. Nothing of a session outlives its request, neither a payload nor a token;
 a derived key may: it is worth no more than the password, which lies in the same
 memory, and opens nothing until somebody sends the seal again. Then its MAC is verified,
