@@ -82,7 +82,9 @@ class Cycle(RequestResponseCycle):
         self.flow.resume_reading()
         return body
 
-    def write_whole(self, status: int, headers: RawHeaders, body: bytes) -> bool:
+    def write_whole(
+        self, status: int, lines: bytes, headers: RawHeaders, body: bytes
+    ) -> bool:
         """See `head.Direct`; `headers` must tell the body's length.
 
         Not where it is not so simple: the client is gone or does not read, or the
@@ -91,14 +93,14 @@ class Cycle(RequestResponseCycle):
         if self.response_started or self.disconnected or self.flow.write_paused:
             return False
         fields = [*map(b": ".join, self.default_headers), *map(b": ".join, headers)]
-        head = STATUS_LINE[status] + b"\r\n".join(fields)
+        rest = b"\r\n".join(fields)
         # A line that we did not write would be another's header.
-        if head.count(b"\n") != len(fields):
+        if rest.count(b"\n") >= len(fields):
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"".join((head, end, body)))
+        self.transport.write(b"".join((STATUS_LINE[status], lines, rest, end, body)))
         self.tell()
         if not self.keep_alive:
             self.transport.close()

@@ -12,7 +12,6 @@ In one step, since each layer more costs every request. From the outside in:
 
 import logging
 import time
-from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from .guard import (
     open_to,
     vary_by_origin,
 )
-from .head import DIRECT, Answer, RawHeaders, head_of
+from .head import DIRECT, Answer, FixedHeaders, RawHeaders, head_of
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .security_headers import SecurityHeaders
 from .telemetry import REQUEST_ID_HEADER, log_request, request_id_of
@@ -47,7 +46,7 @@ class Door:
         self._app = app
         self._cookie = cookie
         self._guard = guard
-        self._security = SecurityHeaders(production=production)
+        self._fixed = _Fixed(SecurityHeaders(production=production))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,10 +59,9 @@ class Door:
         allowed = self._guard.allows(origin, head)
         # Taken out of the scope, to which it leads back: a cycle for the collector.
         direct = (scope.get("extensions") or {}).pop(DIRECT, None)
-        finish = partial(
-            self._finish, session, origin if allowed else None, trace.request_id
-        )
-        answer = Answer(send, finish, direct)
+        reader = origin if allowed else None
+        parting = _Parting(self._fixed, session, reader, trace.request_id)
+        answer = Answer(send, parting, direct)
         context_token = current_request_id.set(trace.request_id)
         started = time.perf_counter()
         try:
@@ -80,19 +78,49 @@ class Door:
             log_request(scope, trace, answer, time.perf_counter() - started)
             current_request_id.reset(context_token)
 
-    def _finish(
-        self,
-        session: LateSession,
-        origin: str | None,
-        request_id: str,
-        headers: RawHeaders,
-    ) -> None:
-        session.finish(headers)
+
+class _Fixed:
+    """What all answers of a server carry."""
+
+    def __init__(self, security: SecurityHeaders) -> None:
+        self._security = security
+        self._lines: dict[FixedHeaders, bytes] = {}
+
+    def complete(self, headers: RawHeaders) -> None:
         vary_by_origin(headers)
-        if origin:
-            open_to(origin, headers)
-        headers.append((_ID_HEADER, request_id.encode()))
         self._security.add_to(headers)
+
+    def lines(self, fixed: FixedHeaders) -> bytes:
+        """Only for what routes name once and for all: each stays here."""
+        lines = self._lines.get(fixed)
+        if lines is None:
+            headers = [*fixed]
+            self.complete(headers)
+            lines = b"".join(b"%b: %b\r\n" % each for each in headers)
+            self._lines[fixed] = lines
+        return lines
+
+
+class _Parting:
+    """`head.Parting` of one request; `origin` is of a page that may read the answer."""
+
+    __slots__ = ("_origin", "_request_id", "_session", "complete", "lines")
+
+    def __init__(
+        self, fixed: _Fixed, session: LateSession, origin: str | None, request_id: str
+    ) -> None:
+        self.complete = fixed.complete
+        self.lines = fixed.lines
+        self._session = session
+        self._origin = origin
+        self._request_id = request_id
+
+    def own(self) -> RawHeaders:
+        headers = [(_ID_HEADER, self._request_id.encode())]
+        self._session.finish(headers)
+        if self._origin:
+            open_to(self._origin, headers)
+        return headers
 
 
 async def _tell(scope: Scope, answer: Answer, failure: Exception) -> None:

@@ -10,7 +10,7 @@ HTML gets GraphiQL. Mistakes in a request are answered with 4xx, never with a 5x
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
@@ -36,7 +36,7 @@ from .guard import (
     is_simple,
     preflight_required,
 )
-from .head import Head, RawHeaders, answer_of, head_of
+from .head import FixedHeaders, Head, answer_of, head_of
 from .in_flight import InFlight
 from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
@@ -49,8 +49,13 @@ from .trace import trace_of
 _OFFERED: Final = (JSON, GRAPHQL_RESPONSE)
 _WITH_PAGE: Final = (*_OFFERED, HTML)
 READ_ONLY: Final = (OperationType.QUERY,)
-_CONTENT_TYPES: Final = {
-    each: f"{each}; charset=utf-8".encode() for each in (JSON, GRAPHQL_RESPONSE)
+_HEADERS: Final[Mapping[str, FixedHeaders]] = {
+    each: (
+        (b"vary", b"Accept"),
+        (b"content-type", f"{each}; charset=utf-8".encode()),
+        (b"cache-control", b"no-store"),
+    )
+    for each in (JSON, GRAPHQL_RESPONSE)
 }
 _NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]{0,99}")
 
@@ -115,7 +120,8 @@ class GraphQLEndpoint:
             file.check()  # an upload that ended early, whatever became of it
         await answer_of(send).send_whole(
             status_of(payload, codes, media_type, self._status_profile),
-            _headers(media_type, len(body)),
+            _HEADERS[media_type],
+            len(body),
             b"" if method == "HEAD" else body,
         )
 
@@ -209,15 +215,6 @@ class GraphQLEndpoint:
         if context.may_swell and most is not None and is_longer(result.data, most):
             raise _too_large(most)
         return result
-
-
-def _headers(media_type: str, size: int) -> RawHeaders:
-    return [
-        (b"vary", b"Accept"),
-        (b"content-type", _CONTENT_TYPES[media_type]),
-        (b"content-length", b"%d" % size),
-        (b"cache-control", b"no-store"),
-    ]
 
 
 def whole_body(receive: Receive) -> bytes | None:

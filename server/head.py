@@ -5,7 +5,7 @@ one looks through the raw list at each question. `Answer` is the `send` that the
 hands inwards.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from starlette.types import Message, Scope, Send
@@ -13,7 +13,8 @@ from starlette.types import Message, Scope, Send
 from .refusals import send_whole
 
 RawHeaders = list[tuple[bytes, bytes]]
-Finish = Callable[[RawHeaders], None]
+# The same for many answers.
+FixedHeaders = tuple[tuple[bytes, bytes], ...]
 
 # Of the ASGI scope, under `extensions`: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
@@ -27,8 +28,26 @@ class Direct(Protocol):
     def whole_body(self) -> bytes | None:
         """The body, once; None, and nothing taken, if all of it is not here yet."""
 
-    def write_whole(self, status: int, headers: RawHeaders, body: bytes) -> bool:
-        """Writes the answer; False, and nothing written, if it is not the time."""
+    def write_whole(
+        self, status: int, lines: bytes, headers: RawHeaders, body: bytes
+    ) -> bool:
+        """Writes the answer; False, and nothing written, if it is not the time.
+
+        `lines` are sound header lines, each with its end; `headers` are those besides.
+        """
+
+
+class Parting(Protocol):
+    """What the door puts onto an answer."""
+
+    def own(self) -> RawHeaders:
+        """What belongs to this answer alone; asked for once."""
+
+    def complete(self, headers: RawHeaders) -> None:
+        """Adds what every answer carries."""
+
+    def lines(self, fixed: FixedHeaders) -> bytes:
+        """`fixed`, complete and written out: known from the answers before."""
 
 
 class Head:
@@ -79,16 +98,13 @@ def head_of(scope: Scope) -> Head:
 
 
 class Answer:
-    """What goes out, as an ASGI `send`: its status, its size, what all answers carry.
+    """What goes out, as an ASGI `send`: status, size, and what all answers carry."""
 
-    `finish` is called with the headers before they go out.
-    """
+    __slots__ = ("_direct", "_parting", "_send", "sent_bytes", "status")
 
-    __slots__ = ("_direct", "_finish", "_send", "sent_bytes", "status")
-
-    def __init__(self, send: Send, finish: Finish, direct: Direct | None) -> None:
+    def __init__(self, send: Send, parting: Parting, direct: Direct | None) -> None:
         self._send = send
-        self._finish = finish
+        self._parting = parting
         self._direct = direct
         self.status: int | None = None
         self.sent_bytes = 0
@@ -101,20 +117,30 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = list(message["headers"])
-            self._finish(headers)
+            headers = [*message["headers"], *self._parting.own()]
+            self._parting.complete(headers)
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
-    async def send_whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        """One complete answer, and the last that is sent."""
+    async def send_whole(
+        self, status: int, fixed: FixedHeaders, size: int, body: bytes
+    ) -> None:
+        """One complete answer, and the last that is sent.
+
+        `fixed` without the content's length, which is `size`, also if no `body` goes.
+        """
         self.status = status
         self.sent_bytes += len(body)
-        self._finish(headers)
-        direct = self._direct
-        if direct is None or not direct.write_whole(status, headers, body):
+        parting, direct = self._parting, self._direct
+        own = parting.own()
+        own.append((b"content-length", b"%d" % size))
+        if direct is None or not direct.write_whole(
+            status, parting.lines(fixed), own, body
+        ):
+            headers = [*fixed, *own]
+            parting.complete(headers)
             await send_whole(self._send, status, headers, body)
 
 

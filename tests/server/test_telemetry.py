@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from clients.http import CallRecord
-from server.head import Answer
+from server.head import Answer, FixedHeaders, RawHeaders
 from server.logs import JSONFormatter, Line, LineHandler, blot
 from server.telemetry import log_request
 from server.trace import RequestTrace, current_request_id, trace_of
@@ -132,7 +132,7 @@ def test_filters_are_asked_for_lines_too(tmp_path: Path, *, of_logger: bool) -> 
 
 def test_a_line_without_a_record_holds_no_secret(tmp_path: Path) -> None:
     secret = "eyJhbGciOi.eyJzdWIi.c2ln"
-    trace, answer = RequestTrace(secret), Answer(nobody, lambda headers: None, None)
+    trace, answer = RequestTrace(secret), Answer(nobody, NoParting(), None)
     with only_ours(tmp_path / "log"):
         token = current_request_id.set(trace.request_id)
         log_request({"path": f"/{secret}", "method": "GET"}, trace, answer, 0.001)
@@ -140,6 +140,16 @@ def test_a_line_without_a_record_holds_no_secret(tmp_path: Path) -> None:
     (line,) = told(tmp_path / "log")
     assert (line["requestId"], line["path"]) == ("[removed]", "/[removed]")
     assert secret not in str(line)
+
+
+class NoParting:
+    def own(self) -> RawHeaders:
+        return []
+
+    def complete(self, headers: RawHeaders) -> None: ...
+
+    def lines(self, fixed: FixedHeaders) -> bytes:
+        return b""
 
 
 async def nobody(message: Message) -> None:
