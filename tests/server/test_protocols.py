@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from server.cycle import Cycle
+from server.head import RawHeaders
 from server.protocols import ServingConfig, StreamingHTTPProtocol
 
 Seen = list[tuple[dict[str, Any], bytes]]
@@ -114,3 +117,29 @@ async def test_a_request_is_what_it_is_for_uvicorn(name: str, piece: int) -> Non
     theirs = await exchanged(HttpToolsProtocol, REQUESTS[name], piece=piece)
     assert ours == theirs
     assert ours[1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"x-a", b"1\r\nset-cookie: b")],
+        [(b"x-a", b"1\n"), (b"x-b", b"2")],
+        [(b"x-a\n", b"1")],
+    ],
+)
+def test_an_answer_with_another_s_line_is_not_written(fields: RawHeaders) -> None:
+    line = Line()
+    cycle = Cycle(
+        {},
+        line,
+        FlowControl(line),
+        [(b"date", b"now")],
+        lambda: None,
+        keep_alive=True,
+        expects_100_continue=False,
+    )
+    assert not cycle.write_whole(200, b"", fields, b"")
+    assert line.written == []
+    assert cycle.write_whole(200, b"x-c: 3\r\n", [(b"x-a", b"1")], b"body")
+    (written,) = line.written
+    assert written == b"HTTP/1.1 200 OK\r\nx-c: 3\r\ndate: now\r\nx-a: 1\r\n\r\nbody"
