@@ -534,7 +534,7 @@ async def be_refused_for_an_id(
     """As before any id of this Conduit was seen: then it is not known what kind of ids
     it makes, and one of MongoDB's is PostgreSQL's to refuse."""
     with monkeypatch.context() as patch:
-        patch.setattr(Offers, "makes", lambda self, id: True)
+        patch.setattr(Offers, "made", lambda self, ids: list(ids))
         for name in ("deletePost", "deleteFile"):
             result = await recorder.write(me, name, id="0123456789abcdef01234567")
             assert result["__typename"] == "InvalidInput"
