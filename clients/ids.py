@@ -13,7 +13,7 @@ from .errors import InvalidInputError, Service
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Conduit on MongoDB (conduit.md §11).
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
-OBJECT_ID_LENGTH: Final = 24
+_OBJECT_ID_LENGTH: Final = 24
 
 # The rows that everybody asks for are few; some 2 MB of each kind at most.
 _CHECKED_KEPT: Final = 8192
@@ -26,7 +26,7 @@ def is_uuid(value: str) -> bool:
 
 def is_object_id(value: str) -> bool:
     """Whether a checked id, in lower case, is one of Conduit on MongoDB."""
-    return len(value) == OBJECT_ID_LENGTH
+    return len(value) == _OBJECT_ID_LENGTH
 
 
 @lru_cache(maxsize=_CHECKED_KEPT)

@@ -34,7 +34,7 @@ from .info import LazyInfo
 from .level import Level
 from .plan import Arguments, Field, Value
 from .run import Run
-from .strawberry_inputs import Inputs
+from .strawberry_inputs import Inputs, Prepared
 
 # What the schema makes of exceptions: the first that is for one has it.
 Handlers: TypeAlias = tuple[
@@ -153,14 +153,15 @@ class StrawberryFields:
             field.declared = owner.__dict__.get(DECLARED, {}).get(attribute.path)
             return True
         batch = marks.get(BATCH)
+        prepared = self.inputs.arguments(definition.arguments)
         if batch is not None:
-            self.convert(field, definition)
+            self.convert(field, definition, prepared)
             field.batch = self.direct_batch(batch, definition)
             field.held = held_by(batch)
             return True
-        if not self.converts(field, definition):
+        if prepared is None and not field.share_arguments:
             return False
-        self.convert(field, definition)
+        self.convert(field, definition, prepared)
         field.call = self.direct_call(definition)
         return True
 
@@ -174,10 +175,12 @@ class StrawberryFields:
             resolver is None
             or not inspect.iscoroutinefunction(resolver.wrapped_func)
             or marks.keys() & {ATTRIBUTE, BATCH}
-            or not self.converts(field, definition)
         ):
             return False
-        self.convert(field, definition)
+        prepared = self.inputs.arguments(definition.arguments)
+        if prepared is None and not field.share_arguments:
+            return False
+        self.convert(field, definition, prepared)
         field.call = self.handled_call(definition, handlers)
         return True
 
@@ -191,17 +194,17 @@ class StrawberryFields:
             and not definition.is_subscription
         )
 
-    def converts(self, field: Field, definition: StrawberryField) -> bool:
-        """Whether `convert` makes what strawberry's wrapper would make of arguments."""
-        known = self.inputs.arguments(definition.arguments)
-        return field.share_arguments or known is not None
+    def convert(
+        self, field: Field, definition: StrawberryField, prepared: Prepared | None
+    ) -> None:
+        """Let the arguments of a field be strawberry's: Python names, enums, inputs.
 
-    def convert(self, field: Field, definition: StrawberryField) -> None:
-        """Let the arguments of a field be strawberry's: Python names, enums, inputs."""
+        Without `prepared` strawberry itself converts them, at each call.
+        """
         coerced, declared = field.arguments, definition.arguments
         if not declared:
             return
-        converted = self.inputs.arguments(declared) or partial(
+        converted = prepared or partial(
             convert_arguments,
             arguments=declared,
             scalar_registry=self.converter.scalar_registry,

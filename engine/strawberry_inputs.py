@@ -25,6 +25,8 @@ from .plan import Arguments, Value
 
 # What makes Python's value of a coerced one; None if it is that value.
 Convert: TypeAlias = Callable[[Value], Value] | None
+# Makes the arguments of a resolver, new ones for each call.
+Prepared: TypeAlias = Callable[[Arguments], Arguments]
 
 
 class NotRecognisedError(Exception):
@@ -38,10 +40,8 @@ class Inputs:
         self.names = config.name_converter
         self.scalars = scalars
 
-    def arguments(
-        self, declared: Sequence[StrawberryArgument]
-    ) -> Callable[[Arguments], Arguments] | None:
-        """Makes the arguments of a resolver, new ones for each call."""
+    def arguments(self, declared: Sequence[StrawberryArgument]) -> Prepared | None:
+        """For a resolver with these; None if strawberry has to make them."""
         try:
             parts = [
                 (

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final
 
 from clients.errors import RateLimitedError
-from clients.ids import OBJECT_ID_LENGTH, is_object_id, is_uuid
+from clients.ids import is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
 ABSENCE_S: Final = 300.0
@@ -61,7 +61,7 @@ class Offers:
         objects = self.object_ids
         if objects is None:
             return list(ids)
-        return [id for id in ids if (len(id) == OBJECT_ID_LENGTH) is objects]
+        return [id for id in ids if is_object_id(id) is objects]
 
     @property
     def guards_posts(self) -> bool | None:

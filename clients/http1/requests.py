@@ -110,9 +110,7 @@ def head(
     if headers:
         lines += _lines(headers)
     address, token = request.forwarded_for, request.token
-    values = f"{address}{token}{target}"
-    if "\r" in values or "\n" in values or "\0" in values:
-        raise refused("a character cannot be sent")
+    _check(f"{address}{token}{target}")
     if address is not None:
         lines += f"\r\nX-Forwarded-For: {address}"
     if token is not None:
@@ -130,9 +128,14 @@ def _lines(headers: Mapping[str, str]) -> str:
         ours = name.lower() in _OURS and name != "Host"
         if ours or not _TOKEN.fullmatch(name):
             raise refused("the name of a header cannot be sent")
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise refused("a character cannot be sent")
+        _check(value)
     return "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+
+
+def _check(text: str) -> None:
+    """Raises: TransportError for what would end a line of the head."""
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise refused("a character cannot be sent")
 
 
 def _encoded(target: str) -> str:
