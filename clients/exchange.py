@@ -6,7 +6,7 @@ Made by `server/context.py` (the scope) and `session/auth.py` (the auth), filled
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -66,7 +66,7 @@ class CallScope(msgspec.Struct, eq=False):
     max_calls: int | None = None
     started: int = 0
     fresh_from: float = math.inf
-    _reads: set[asyncio.Task[object]] = set()
+    reads: set[asyncio.Task[object]] = set()
 
     def admit(self, service: Service, operation: str) -> None:
         """Count a call that is to be made. Raises: TooManyCallsError."""
@@ -83,24 +83,29 @@ class CallScope(msgspec.Struct, eq=False):
     ) -> asyncio.Task[object] | None:
         """A read that `abandon` may cut short, in the task that runs it.
 
-        `loop` is the running one, if it is known. What is returned goes to `end_read`;
-        None: within a read that has begun.
+        `loop` is the running one, if it is known. What is returned is to be taken out
+        of `reads` in the end; None: within a read that has begun.
         """
         task = asyncio.current_task(loop)
-        if task is None or task in self._reads:
+        if task is None or task in self.reads:
             return None
-        self._reads.add(task)
+        self.reads.add(task)
         return task
 
-    def end_read(self, task: asyncio.Task[object]) -> None:
-        """The read is over, in whatever way."""
-        self._reads.discard(task)
-
-    def record(self, call: CallRecord, *, at: float) -> None:
+    def record(
+        self,
+        service: Service,
+        operation: str,
+        status: int | None,
+        started: float,
+        now: float,
+        shared: bool = False,
+    ) -> None:
         """Keep what became of a call; whatever is read from now on must be newer."""
-        self.calls.append(call)
-        if at > self.fresh_from:
-            self.fresh_from = at
+        ms = milliseconds(now - started)
+        self.calls.append(CallRecord(service, operation, status, ms, shared))
+        if now > self.fresh_from:
+            self.fresh_from = now
 
     def begin_anew(self) -> None:
         """What is read from now on must not have been asked for before."""
@@ -109,7 +114,7 @@ class CallScope(msgspec.Struct, eq=False):
     def abandon(self) -> None:
         """The client is gone: its reads end now, its writes and renewals go on."""
         self.max_calls = 0
-        for task in tuple(self._reads):
+        for task in tuple(self.reads):
             task.cancel()
 
     @classmethod
@@ -165,5 +170,8 @@ class Response(msgspec.Struct, frozen=True, gc=False):
         """The first 300 characters of the body, for our log only."""
         return self.body[: MESSAGE_LIMIT * 4].decode("utf-8", "replace")[:MESSAGE_LIMIT]
 
+
+# A call that goes out when it is awaited.
+Sending = Coroutine[object, object, Response]
 
 _ANY_JSON: Final = msgspec.json.Decoder()

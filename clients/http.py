@@ -29,7 +29,7 @@ from .errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from .exchange import Auth, CallRecord, CallScope, Response, milliseconds
+from .exchange import Auth, CallRecord, CallScope, Response, Sending, milliseconds
 from .own_loop import own_loop
 from .resilience import RetryBudget
 from .transport import (
@@ -51,6 +51,7 @@ __all__ = [
     "CallScope",
     "HTTPLimits",
     "Response",
+    "Sending",
     "StreamedResponse",
     "Transport",
     "TransportName",
@@ -69,20 +70,6 @@ LONGEST_PAUSE_S: Final = 0.1
 _AFTER_SCHEME: Final = len("https://")
 # More sets of headers than any client sends.
 _MOST_STANDING: Final = 64
-
-
-class _Call(msgspec.Struct, frozen=True):
-    """One call of a client; it may go over the wire a few times."""
-
-    outgoing: Outgoing
-    operation: str
-    scope: CallScope
-    repeatable: bool
-
-    def bearing(self, token: str) -> "_Call":
-        """The same with this token, instead of any other."""
-        outgoing = msgspec.structs.replace(self.outgoing, token=token)
-        return msgspec.structs.replace(self, outgoing=outgoing)
 
 
 class StreamedResponse:
@@ -152,13 +139,16 @@ class UpstreamHTTP:
         headers: Mapping[str, str] = NO_HEADERS,
         json: object = msgspec.UNSET,
         idempotent: bool | None = None,
+        told_within: bool = False,
+        check: Callable[[Response], None] | None = None,
     ) -> Response:
         """Send and read the whole answer, whatever its status.
 
         `target` is the encoded path and query. A GET, a HEAD or what is said to be
         `idempotent` is repeated once when its connection broke and once when the
         answer was 502 or 503, and any call once when its token was refused and `auth`
-        has a new one.
+        has a new one. `told_within`: an answer of 2xx may say that it was. `check` is
+        given what is no success, to raise what it means.
 
         Raises: UpstreamUnavailableError, UpstreamTimeoutError (both with
         `outcome_unknown` for writes), UpstreamMisconfiguredError (TLS),
@@ -169,29 +159,56 @@ class UpstreamHTTP:
         token = person = None
         if auth is not None:
             token, person = await auth.token(), auth.person
-        repeatable = method in READS if idempotent is None else idempotent
-        outgoing = Outgoing(
+        alike = (body is not None, *headers.items())
+        request = Outgoing(
             method,
             self._path + target,
             NO_HEADERS,
             body,
             self._base,
-            self._standing_with(headers, has_body=body is not None),
+            self._standing.get(alike) or self._new_standing(alike, headers),
             scope.forwarded_for if self._forwards_address else None,
             token,
             None,
             person,
-            not repeatable,
+            method not in READS if idempotent is None else not idempotent,
             scope.fresh_from,
+            operation,
         )
-        call = _Call(outgoing, operation, scope, repeatable)
-        response = await self._deliver(call)
-        if auth is None or token is None or not self._token_refused(response):
+        answer = await self._deliver(request, scope)
+        response = Response(
+            answer.status,
+            answer.headers,
+            answer.body,
+            self.service,
+            operation,
+            request.writes,
+        )
+        if 200 <= response.status < 300 and not told_within:
             return response
+        if auth is not None and token is not None and self._token_refused(response):
+            response = await self._with_another(token, request, scope, auth, response)
+        if check is not None:
+            check(response)
+        return response
+
+    async def _with_another(
+        self,
+        token: str,
+        request: Outgoing,
+        scope: CallScope,
+        auth: Auth,
+        refusal: Response,
+    ) -> Response:
+        """The same with another token than this one, if `auth` has one."""
         replacement = await auth.replacement(token)
         if replacement is None:
-            return response
-        return await self._deliver(call.bearing(replacement))
+            return refusal
+        request = msgspec.structs.replace(request, token=replacement)
+        answer = await self._deliver(request, scope)
+        return msgspec.structs.replace(
+            refusal, status=answer.status, headers=answer.headers, body=answer.body
+        )
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -212,7 +229,7 @@ class UpstreamHTTP:
         Raises: as `send`, on entering and while reading.
         """
         scope.admit(self.service, operation)
-        outgoing = Outgoing(
+        request = Outgoing(
             method,
             self._path + target,
             {**self._default_headers, **headers},
@@ -220,14 +237,14 @@ class UpstreamHTTP:
             forwarded_for=scope.forwarded_for if self._forwards_address else None,
             writes=method not in READS,
             fresh_from=scope.fresh_from,
+            operation=operation,
         )
-        call = _Call(outgoing, operation, scope, method in READS)
         if content is None:
-            incoming = await self._opened(call)
+            incoming = await self._opened(request, scope)
         else:
-            incoming = await self._upload(call, content)
+            incoming = await self._upload(request, scope, content)
         try:
-            yield StreamedResponse(incoming, lambda e: self._failure(call, e))
+            yield StreamedResponse(incoming, lambda e: self._failure(request, e))
         finally:
             await incoming.aclose()
 
@@ -235,17 +252,16 @@ class UpstreamHTTP:
         """Close the pool."""
         await self._transport.aclose()
 
-    def _standing_with(self, headers: Mapping[str, str], *, has_body: bool) -> Standing:
-        """These and the default ones, the same each time."""
-        key = (has_body, *headers.items())
-        standing = self._standing.get(key)
-        if standing is None:
-            fields = {**self._default_headers, **headers}
-            if has_body:
-                fields["Content-Type"] = "application/json"
-            standing = Standing(fields)
-            if len(self._standing) < _MOST_STANDING:
-                self._standing[key] = standing
+    def _new_standing(
+        self, alike: tuple[object, ...], headers: Mapping[str, str]
+    ) -> Standing:
+        """The fields of all that are `alike`: with a body or not, and these headers."""
+        fields = {**self._default_headers, **headers}
+        if alike[0]:
+            fields["Content-Type"] = "application/json"
+        standing = Standing(fields)
+        if len(self._standing) < _MOST_STANDING:
+            self._standing[alike] = standing
         return standing
 
     def _encoded(self, json: object, operation: str) -> bytes:
@@ -259,146 +275,155 @@ class UpstreamHTTP:
                 operation=operation,
             ) from None
 
-    async def _deliver(self, call: _Call) -> Response:
+    async def _deliver(self, request: Outgoing, scope: CallScope) -> Answer:
         """Attempt, and repeat what may be repeated; each attempt is recorded."""
-        self._retries.deposit()
-        loop, scope, outgoing = self._loop(), call.scope, call.outgoing
+        if self._retries.left < self._retries.most:
+            self._retries.deposit()
+        service, loop = self.service, self._loop()
         started = loop.time()
         ends_at = started + self._total_s
         if scope.deadline < ends_at:
             ends_at = scope.deadline
-        reader = scope.begin_read(loop) if call.repeatable else None
+        reader = None if request.writes else scope.begin_read(loop)
         broke = answered = False
         try:
             while True:
                 status, shared = None, False
                 try:
-                    left_s = _left(started, ends_at)
+                    if started >= ends_at:
+                        raise _no_time_left()
                     try:
                         answer = await self._transport.exchange(
-                            outgoing, timeout_s=left_s, max_bytes=self._most_bytes
+                            request,
+                            timeout_s=ends_at - started,
+                            max_bytes=self._most_bytes,
                         )
                         status, shared = answer.status, answer.shared
                     finally:
-                        self._record(call, started, status, shared)
+                        now = loop.time()
+                        scope.record(
+                            service, request.operation, status, started, now, shared
+                        )
                 except TransportError as error:
-                    if broke or not await self._mends(call, error, ends_at):
-                        raise self._failure(call, error) from error
+                    if broke or not await self._mends(request, error, ends_at):
+                        raise self._failure(request, error) from error
                     broke = True
                     _let_go(error)
                 else:
-                    response = self._response(call, answer)
+                    if "content-encoding" in answer.headers:
+                        self._check_coding(request, answer)
                     if status not in MOMENTARY or answered:
-                        return response
-                    if not await self._passes(call, response, ends_at):
-                        return response
+                        return answer
+                    if not await self._passes(request, answer, ends_at):
+                        return answer
                     broke, answered = False, True
                 started = loop.time()
         finally:
             if reader is not None:
-                scope.end_read(reader)
+                scope.reads.discard(reader)
 
-    def _response(self, call: _Call, answer: Answer) -> Response:
-        if answer.headers.get("content-encoding", "identity") != "identity":
-            raise self._broken(call, "the answer is compressed, unasked")
-        return Response(
-            answer.status,
-            answer.headers,
-            answer.body,
-            self.service,
-            call.operation,
-            call.outgoing.writes,
-        )
+    def _check_coding(self, request: Outgoing, answer: Answer) -> None:
+        """Raises: UpstreamResponseError."""
+        if answer.headers["content-encoding"] != "identity":
+            raise self._broken(request, "the answer is compressed, unasked")
 
-    async def _mends(self, call: _Call, error: TransportError, ends_at: float) -> bool:
+    async def _mends(
+        self, request: Outgoing, error: TransportError, ends_at: float
+    ) -> bool:
         """True, after a pause, if the connection broke and the call may go again."""
         broke = error.trouble in ("connect", "lost")
-        return broke and await self._may_repeat(call, ends_at)
+        return broke and await self._may_repeat(request, ends_at)
 
-    async def _passes(self, call: _Call, response: Response, ends_at: float) -> bool:
+    async def _passes(self, request: Outgoing, answer: Answer, ends_at: float) -> bool:
         """True, after a pause, if it was the trouble of a moment and the call may go
         again: not if the upstream names a time to wait, or the length may be at fault.
         """
-        waits = response.headers.get("retry-after", "0") != "0"
-        momentary = not waits and len(call.outgoing.url) < LONGEST_REPEATED_TARGET
-        return momentary and await self._may_repeat(call, ends_at)
+        waits = answer.headers.get("retry-after", "0") != "0"
+        momentary = not waits and len(request.url) < LONGEST_REPEATED_TARGET
+        return momentary and await self._may_repeat(request, ends_at)
 
-    async def _may_repeat(self, call: _Call, ends_at: float) -> bool:
+    async def _may_repeat(self, request: Outgoing, ends_at: float) -> bool:
         """True, after a pause of random length, if the call may go out again."""
         pause_s = random.uniform(0, LONGEST_PAUSE_S)  # noqa: S311 - no secret
         in_time = self._loop().time() + pause_s < ends_at
-        if not (call.repeatable and in_time and self._retries.take()):
+        if request.writes or not in_time or not self._retries.take():
             return False
         await asyncio.sleep(pause_s)
         return True
 
-    async def _opened(self, call: _Call) -> Incoming:
+    async def _opened(self, request: Outgoing, scope: CallScope) -> Incoming:
         """Attempt once, and once more if the connection broke."""
         now = self._loop().time()
-        ends_at = min(now + self._total_s, call.scope.deadline)
+        ends_at = min(now + self._total_s, scope.deadline)
         try:
-            return await self._open(call, ends_at)
+            return await self._open(request, scope, ends_at)
         except TransportError as error:
-            if not await self._mends(call, error, ends_at):
-                raise self._failure(call, error) from error
+            if not await self._mends(request, error, ends_at):
+                raise self._failure(request, error) from error
         try:
-            return await self._open(call, ends_at)
+            return await self._open(request, scope, ends_at)
         except TransportError as error:
-            raise self._failure(call, error) from error
+            raise self._failure(request, error) from error
 
-    async def _open(self, call: _Call, ends_at: float) -> Incoming:
+    async def _open(
+        self, request: Outgoing, scope: CallScope, ends_at: float
+    ) -> Incoming:
         """One attempt up to status and headers, recorded."""
         started, status = self._loop().time(), None
-        left_s = _left(started, ends_at)
+        if started >= ends_at:
+            raise _no_time_left()
+        left_s = ends_at - started
         try:
-            incoming = await self._transport.open(call.outgoing, timeout_s=left_s)
+            incoming = await self._transport.open(request, timeout_s=left_s)
             status = incoming.status
             return incoming
         finally:
-            self._record(call, started, status)
+            self._record(request, scope, status, started)
 
-    async def _upload(self, call: _Call, content: AsyncIterable[bytes]) -> Incoming:
+    async def _upload(
+        self, request: Outgoing, scope: CallScope, content: AsyncIterable[bytes]
+    ) -> Incoming:
         """The only attempt, recorded; its content cannot be had again."""
         started, status = self._loop().time(), None
         try:
-            incoming = await self._transport.upload(call.outgoing, content)
+            incoming = await self._transport.upload(request, content)
             status = incoming.status
             return incoming
         except TransportError as error:
-            raise self._failure(call, error) from error
+            raise self._failure(request, error) from error
         finally:
-            self._record(call, started, status)
+            self._record(request, scope, status, started)
 
     def _record(
-        self, call: _Call, started: float, status: int | None, shared: bool = False
+        self, request: Outgoing, scope: CallScope, status: int | None, started: float
     ) -> None:
         now = self._loop().time()
-        ms = milliseconds(now - started)
-        record = CallRecord(self.service, call.operation, status, ms, shared)
-        call.scope.record(record, at=now)
+        scope.record(self.service, request.operation, status, started, now)
 
-    def _broken(self, call: _Call, why: str) -> UpstreamResponseError:
+    def _broken(self, request: Outgoing, why: str) -> UpstreamResponseError:
         return UpstreamResponseError(
-            f"{call.operation}: {why}", service=self.service, operation=call.operation
+            f"{request.operation}: {why}",
+            service=self.service,
+            operation=request.operation,
         )
 
-    def _failure(self, call: _Call, error: TransportError) -> UpstreamError:
-        message = f"{call.operation}: {error}"
+    def _failure(self, request: Outgoing, error: TransportError) -> UpstreamError:
+        message = f"{request.operation}: {error}"
         if error.trouble in ("malformed", "oversize"):
-            return self._broken(call, str(error))
+            return self._broken(request, str(error))
         if error.trouble == "untrusted":
             return UpstreamMisconfiguredError(
                 f"{message} (a private CA needs CA_BUNDLE)",
                 service=self.service,
-                operation=call.operation,
+                operation=request.operation,
             )
         timed_out = error.trouble == "timeout"
         kind = UpstreamTimeoutError if timed_out else UpstreamUnavailableError
         return kind(
             message,
-            outcome_unknown=error.sent and call.outgoing.writes,
+            outcome_unknown=error.sent and request.writes,
             service=self.service,
-            operation=call.operation,
+            operation=request.operation,
         )
 
 
@@ -412,8 +437,5 @@ def _let_go(error: BaseException) -> None:
             left += (one.__cause__, one.__context__)
 
 
-def _left(now: float, ends_at: float) -> float:
-    """Raises: TransportError when it is nothing."""
-    if now >= ends_at:
-        raise TransportError("timeout", "no time left to call", sent=False)
-    return ends_at - now
+def _no_time_left() -> TransportError:
+    return TransportError("timeout", "no time left to call", sent=False)

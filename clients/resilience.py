@@ -84,7 +84,10 @@ class ResilientTransport:
             gate.blame(error, timeout_s)
             raise
         finally:
-            gate.leave()
+            if gate.line:
+                gate.leave()
+            else:
+                gate.free += 1
         if answer.status < 400:
             gate.failures = 0
         else:
@@ -278,9 +281,8 @@ class RetryBudget:
     left: float = 10.0
 
     def deposit(self) -> None:
-        """A call went out."""
-        if self.left < self.most:
-            self.left = min(self.most, self.left + self.share)
+        """A call went out while there were not `most` left."""
+        self.left = min(self.most, self.left + self.share)
 
     def take(self) -> bool:
         """True if one more repetition is allowed."""

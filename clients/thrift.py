@@ -92,7 +92,13 @@ class ThriftyTransport:
             reads[key] = own
         answer, failure = None, None
         try:
-            answer = await self._send(request, own, timeout_s, max_bytes)
+            if self._budget is None:
+                own.sent_at = self._loop().time()
+                answer = await self._inner.exchange(
+                    request, timeout_s=timeout_s, max_bytes=max_bytes
+                )
+            else:
+                answer = await self._send(request, own, timeout_s, max_bytes)
             return answer
         except (TransportError, RateLimitedError) as error:
             failure = error

@@ -90,9 +90,10 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     `target` is what follows `base` in the URL: path and query, or all of it. Its
     fields are the standing ones, `headers`, the client's address and the bearer token.
     `server_name`: whose certificate to expect where the URL names an address; set by
-    `transport_pinned.py`, unknown to pyreqwest. The rest is for `thrift.py` only:
-    `person` (whose call it is; None shares nothing), `writes`, and `fresh_from` (loop
-    time; an answer to a request that was sent before is too old for this one).
+    `transport_pinned.py`, unknown to pyreqwest. The rest is not for transports:
+    `person` (whose call it is; None shares nothing), `writes` (it may change something
+    upstream), `fresh_from` (loop time; an answer to a request that was sent before is
+    too old for this one) and `operation`, its name in our log.
     """
 
     method: str
@@ -107,6 +108,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     person: str | None = None
     writes: bool = False
     fresh_from: float = math.inf
+    operation: str = ""
 
     @property
     def url(self) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol
 from aiodataloader import DataLoader, Loader
 
 from clients.errors import Service, UpstreamTimeoutError
-from clients.http import CallRecord, CallScope, milliseconds
+from clients.http import CallScope
 from clients.own_loop import own_loop
 
 from .batching import MAX_BATCH, K, V
@@ -219,17 +219,14 @@ async def _shared(
         ) from None
     finally:
         if reader is not None:
-            scope.end_read(reader)
+            scope.reads.discard(reader)
     if reading.cancelled() or reading.exception() is not None:
         return None
     their_bearer, values = reading.result()
     if bearer != their_bearer:
         return None
     scope.admit(owner.service, owner.operation)
-    now = loop.time()
-    ms = milliseconds(now - started)
-    record = CallRecord(owner.service, owner.operation, 200, ms, shared=True)
-    scope.record(record, at=now)
+    scope.record(owner.service, owner.operation, 200, started, loop.time(), shared=True)
     owner.keep(
         value for key in part.keys if not isinstance(value := values[key], Exception)
     )

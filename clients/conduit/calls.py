@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from clients.http import Auth, CallScope, Response, UpstreamHTTP
+from clients.http import Auth, CallScope, Sending, UpstreamHTTP
 from clients.ids import conduit_id, malformed
 
 from . import failures
@@ -37,26 +37,23 @@ class ConduitCalls(msgspec.Struct, frozen=True):
         """
         return self.offers.made(dict.fromkeys(map(conduit_id, values)))
 
-    async def read(self, target: str, *, operation: str) -> Response:
+    def read(self, target: str, *, operation: str) -> Sending:
         """GET, never from the router's cache; raises what `failures.py` says."""
-        response = await self.http.send(
+        return self.http.send(
             "GET",
             target,
             operation=operation,
             scope=self.scope,
             auth=self.auth,
             headers=FRESH,
+            check=failures.raise_for_failure,
         )
-        failures.raise_for_failure(response)
-        return response
 
-    async def ask(self, query: str, *, operation: str) -> Response:
-        """POST a query to the router's own GraphQL; errors of fields are in the body.
-
-        `operation` must end in "by aliases": `failures.token_refused` looks into such
-        an answer, because a refused token is a 200 here.
+    def ask(self, query: str, *, operation: str) -> Sending:
+        """POST a query to the router's own GraphQL; errors of fields are in the body,
+        that of a refused token too.
         """
-        response = await self.http.send(
+        return self.http.send(
             "POST",
             "/graphql",
             operation=operation,
@@ -65,26 +62,25 @@ class ConduitCalls(msgspec.Struct, frozen=True):
             headers=FRESH,
             json={"query": query},
             idempotent=True,
+            told_within=True,
+            check=failures.raise_for_failure,
         )
-        failures.raise_for_failure(response)
-        return response
 
-    async def write(
+    def write(
         self,
         method: str,
         target: str,
         *,
         operation: str,
         json: object = msgspec.UNSET,
-    ) -> Response:
+    ) -> Sending:
         """POST, PUT, PATCH or DELETE; never repeated but with a renewed token."""
-        response = await self.http.send(
+        return self.http.send(
             method,
             target,
             operation=operation,
             scope=self.scope,
             auth=self.auth,
             json=json,
+            check=failures.raise_for_failure,
         )
-        failures.raise_for_failure(response)
-        return response

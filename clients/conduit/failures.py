@@ -195,7 +195,7 @@ def token_refused(response: Response) -> bool:
     An expired token is no 401 on a private file (conduit.md §6): 403 on its metadata,
     500 on its address, with the same words as for no token at all.
     """
-    if response.status == 200 and (response.operation or "").endswith("by aliases"):
+    if response.status == 200:
         return any(
             error.status == 401 or error.message == _NO_ACCESS
             for error in field_errors(response)

@@ -1,7 +1,7 @@
 """One call to Flux as every method makes it: profile header, token, failures."""
 
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from clients.http import (
     CallScope,
     HTTPLimits,
     Response,
+    Sending,
     Transport,
     UpstreamHTTP,
 )
@@ -73,32 +74,15 @@ class FluxCalls(msgspec.Struct, frozen=True):
     token_is_ours: bool = True
     url_budget_bytes: int = URL_BUDGET_BYTES
 
-    async def read(
+    def read(
         self,
         target: str,
         *,
         operation: str,
         method: str = "GET",
         headers: Mapping[str, str] = NO_HEADERS,
-    ) -> Response:
+    ) -> Sending:
         """GET or HEAD; raises what `failures.py` makes of a refusal."""
-        response = await self._sent(method, target, operation, headers)
-        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
-        return response
-
-    async def read_unless_too_long(
-        self, target: str, *, operation: str
-    ) -> Response | None:
-        """GET as `read`; None when it was refused, as it seems, for its length."""
-        response = await self._sent("GET", target, operation, NO_HEADERS)
-        if failures.too_long(response, len(target)):
-            return None
-        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
-        return response
-
-    def _sent(
-        self, method: str, target: str, operation: str, headers: Mapping[str, str]
-    ) -> Awaitable[Response]:
         if self.schema is not None:
             headers = {**postgrest.profile(method, self.schema), **headers}
         return self.http.send(
@@ -108,11 +92,29 @@ class FluxCalls(msgspec.Struct, frozen=True):
             scope=self.scope,
             auth=self.auth,
             headers=headers,
+            check=self._check,
         )
 
-    async def call(self, target: str, arguments: object, *, operation: str) -> Response:
-        """POST to a function that only reads: ids in a body have no length limit."""
+    async def read_unless_too_long(
+        self, target: str, *, operation: str
+    ) -> Response | None:
+        """GET as `read`; None when it was refused, as it seems, for its length."""
         response = await self.http.send(
+            "GET",
+            target,
+            operation=operation,
+            scope=self.scope,
+            auth=self.auth,
+            headers=postgrest.profile("GET", self.schema),
+        )
+        if failures.too_long(response, len(target)):
+            return None
+        self._check(response)
+        return response
+
+    def call(self, target: str, arguments: object, *, operation: str) -> Sending:
+        """POST to a function that only reads: ids in a body have no length limit."""
+        return self.http.send(
             "POST",
             target,
             operation=operation,
@@ -121,20 +123,19 @@ class FluxCalls(msgspec.Struct, frozen=True):
             headers=postgrest.profile("POST", self.schema),
             json=arguments,
             idempotent=True,
+            check=self._check,
         )
-        failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
-        return response
 
-    async def write(
+    def write(
         self,
         method: str,
         target: str,
         *,
         operation: str,
         json: object = msgspec.UNSET,
-    ) -> Response:
+    ) -> Sending:
         """POST, PATCH or DELETE, answered by the rows it touched; never repeated."""
-        response = await self.http.send(
+        return self.http.send(
             method,
             target,
             operation=operation,
@@ -145,6 +146,8 @@ class FluxCalls(msgspec.Struct, frozen=True):
                 "Prefer": "return=representation",
             },
             json=json,
+            check=self._check,
         )
+
+    def _check(self, response: Response) -> None:
         failures.raise_for_failure(response, token_is_ours=self.token_is_ours)
-        return response
