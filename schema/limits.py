@@ -8,7 +8,8 @@ cost when the variables are known (`costs.py`).
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Final, Literal
 
 from graphql import (
@@ -36,6 +37,12 @@ class Limit:
 
     most: int
     mode: Mode = "enforce"
+    # What is above it is too much, and somebody wants to know.
+    bound: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        bound = inf if self.mode == "off" else self.most
+        object.__setattr__(self, "bound", bound)
 
     @property
     def enforced(self) -> int | None:
@@ -46,10 +53,6 @@ class Limit:
     def measured(self) -> int | None:
         """The bound, where what passes it is only told."""
         return self.most if self.mode == "measure" else None
-
-    def passed_by(self, actual: int) -> bool:
-        """True if `actual` is too much and anybody wants to know."""
-        return self.mode != "off" and actual > self.most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +166,7 @@ def check(what: str, actual: int, limit: Limit) -> tuple[str, ...]:
 
     Raises: GraphQLError with QUERY_TOO_COMPLEX if it is passed and enforced.
     """
-    if not limit.passed_by(actual):
+    if actual <= limit.bound:
         return ()
     if limit.enforced is not None:
         raise too_complex(f"The document's {what} must not exceed {limit.most}.")

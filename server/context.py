@@ -73,7 +73,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
             resources.conduit_offers,
         ),
         scope=call_scope,
-        user_agent=head_of(scope).get("user-agent")[:USER_AGENT_LIMIT] or None,
+        user_agent=head_of(scope).text(b"user-agent")[:USER_AGENT_LIMIT] or None,
         client_address=address,
         person=person,
         charge=charge,
@@ -109,7 +109,7 @@ def client_address(scope: Scope, trusted_hops: int) -> str | None:
     peer = scope["client"][0] if scope.get("client") else None
     if trusted_hops == 0:
         return peer
-    forwarded = ",".join(head_of(scope).all("x-forwarded-for"))
+    forwarded = head_of(scope).joined(b"x-forwarded-for")
     addresses = [part.strip() for part in forwarded.split(",") if part.strip()]
     if len(addresses) < trusted_hops:
         return peer

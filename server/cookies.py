@@ -44,11 +44,10 @@ class LateSession:
         seconds for a cookie of backslashes (CVE-2024-7592, in 3.11 up to 3.11.9).
         """
         name, own = self._cookie.name, {}
-        for sent in self._head.all("cookie"):
-            for one in sent.split(";"):
-                key, equals, value = one.partition("=")
-                if equals and name in key:
-                    own[key.strip()] = value.strip().strip('"')
+        for one in self._head.joined(b"cookie", b";").split(";"):
+            key, equals, value = one.partition("=")
+            if equals and name in key:
+                own[key.strip()] = value.strip().strip('"')
         return own
 
     def finish(self, headers: RawHeaders) -> None:

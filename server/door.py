@@ -12,27 +12,23 @@ In one step, since each layer more costs every request. From the outside in:
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from session.cookie import SessionCookie
 
+from .answer import Answer, CommonHeaders
 from .cookies import LateSession, put_session
-from .guard import (
-    BoundedBody,
-    Guard,
-    answer_preflight,
-    is_preflight,
-    open_to,
-    vary_by_origin,
-)
-from .head import DIRECT, Answer, FixedHeaders, RawHeaders, head_of
+from .guard import BoundedBody, Guard, answer_preflight, is_allowed, is_preflight
+from .head import DIRECT, head_of
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .security_headers import SecurityHeaders
-from .telemetry import REQUEST_ID_HEADER, log_request, request_id_of
+from .telemetry import log_request, request_id_of
 from .trace import current_request_id, start_trace
 
-_ID_HEADER = REQUEST_ID_HEADER.encode()
+# An ASGI application that may count on what the door hands it, of a request over HTTP.
+Route = Callable[[Scope, BoundedBody, Answer], Awaitable[None]]
 
 log = logging.getLogger("mainstem.request")
 
@@ -41,86 +37,38 @@ class Door:
     """The one middleware, around `/graphql` and around the router of all else."""
 
     def __init__(
-        self, app: ASGIApp, *, cookie: SessionCookie, guard: Guard, production: bool
+        self, route: Route, *, cookie: SessionCookie, guard: Guard, production: bool
     ) -> None:
-        self._app = app
+        self._route = route
         self._cookie = cookie
         self._guard = guard
-        self._fixed = _Fixed(SecurityHeaders(production=production))
+        self._common = CommonHeaders(SecurityHeaders(production=production))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._route(scope, receive, send)  # type: ignore[arg-type]
             return
         head = head_of(scope)
         trace = start_trace(scope, request_id_of(head))
         session = put_session(scope, LateSession(self._cookie, head))
-        origin = head.find("origin")
-        allowed = self._guard.allows(origin, head)
+        allowed = is_allowed(head, self._guard.cors_origins)
         # Taken out of the scope, to which it leads back: a cycle for the collector.
-        direct = (scope.get("extensions") or {}).pop(DIRECT, None)
-        reader = origin if allowed else None
-        parting = _Parting(self._fixed, session, reader, trace.request_id)
-        answer = Answer(send, parting, direct)
+        direct = scope["state"].pop(DIRECT, None)
+        reader = head.get(b"origin") if allowed else None
+        answer = Answer(send, direct, self._common, session, reader, trace)
         context_token = current_request_id.set(trace.request_id)
         started = time.perf_counter()
         try:
             if is_preflight(head):
                 await answer_preflight(answer, allowed=allowed)
             else:
-                guard, method = self._guard, scope["method"]
-                guard.check(method, head, allowed=allowed)
-                most = guard.largest_body(method, head)
-                await self._app(scope, BoundedBody(receive, direct, head, most), answer)
+                most = self._guard.admit(scope["method"], head, allowed=allowed)
+                await self._route(scope, BoundedBody(receive, direct, most), answer)
         except Exception as failure:
             await _tell(scope, answer, failure)
         finally:
-            log_request(scope, trace, answer, time.perf_counter() - started)
+            log_request(scope, answer, time.perf_counter() - started)
             current_request_id.reset(context_token)
-
-
-class _Fixed:
-    """What all answers of a server carry."""
-
-    def __init__(self, security: SecurityHeaders) -> None:
-        self._security = security
-        self._lines: dict[FixedHeaders, bytes] = {}
-
-    def complete(self, headers: RawHeaders) -> None:
-        vary_by_origin(headers)
-        self._security.add_to(headers)
-
-    def lines(self, fixed: FixedHeaders) -> bytes:
-        """Only for what routes name once and for all: each stays here."""
-        lines = self._lines.get(fixed)
-        if lines is None:
-            headers = [*fixed]
-            self.complete(headers)
-            lines = b"".join(b"%b: %b\r\n" % each for each in headers)
-            self._lines[fixed] = lines
-        return lines
-
-
-class _Parting:
-    """`head.Parting` of one request; `origin` is of a page that may read the answer."""
-
-    __slots__ = ("_origin", "_request_id", "_session", "complete", "lines")
-
-    def __init__(
-        self, fixed: _Fixed, session: LateSession, origin: str | None, request_id: str
-    ) -> None:
-        self.complete = fixed.complete
-        self.lines = fixed.lines
-        self._session = session
-        self._origin = origin
-        self._request_id = request_id
-
-    def own(self) -> RawHeaders:
-        headers = [(_ID_HEADER, self._request_id.encode())]
-        self._session.finish(headers)
-        if self._origin:
-            open_to(self._origin, headers)
-        return headers
 
 
 async def _tell(scope: Scope, answer: Answer, failure: Exception) -> None:

@@ -69,7 +69,7 @@ class EventStreamEndpoint:
         head = head_of(scope)
         if scope["method"] not in ("GET", "POST"):
             raise method_not_allowed("GET", "POST")
-        if negotiate(",".join(head.all("accept")), (EVENT_STREAM,)) is None:
+        if negotiate(head.joined(b"accept"), (EVENT_STREAM,)) is None:
             raise RefusalError(
                 406,
                 RefusalCode.NOT_ACCEPTABLE,
@@ -77,9 +77,9 @@ class EventStreamEndpoint:
             )
         if scope["method"] == "POST":
             body = await read_body(receive, resources_of(scope).bodies)
-            return from_body(head.get("content-type"), body)
+            return from_body(head.content_type, body)
         # An EventSource can send no header, but browsers say whose page it is on.
-        own_page = head.get("sec-fetch-site") == "same-origin"
+        own_page = head.get(b"sec-fetch-site") == b"same-origin"
         sent_unasked = is_simple(head) and carries_cookie(head, self._cookie_name)
         if sent_unasked and not own_page:
             raise preflight_required()

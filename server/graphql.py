@@ -15,7 +15,7 @@ from typing import Final
 
 import orjson
 import strawberry
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -25,18 +25,19 @@ from schema.build import ANY_OPERATION
 
 from .admission import Admission
 from .alarms import Alarms
+from .answer import Answer
 from .answer_size import is_longer
 from .context import resources_of
 from .departures import ClientGoneError, WhilePresent
 from .graphql_request import GraphQLRequest, from_body, from_query_string
 from .guard import (
+    MULTIPART,
     BoundedBody,
     carries_cookie,
-    is_multipart,
     is_simple,
     preflight_required,
 )
-from .head import FixedHeaders, Head, answer_of, head_of
+from .head import FixedHeaders, Head, head_of
 from .in_flight import InFlight
 from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
@@ -44,7 +45,6 @@ from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from .multipart import read_upload
 from .refusals import RefusalCode, RefusalError, method_not_allowed
 from .statuses import StatusProfile, status_of
-from .trace import trace_of
 
 _OFFERED: Final = (JSON, GRAPHQL_RESPONSE)
 _WITH_PAGE: Final = (*_OFFERED, HTML)
@@ -85,23 +85,25 @@ class GraphQLEndpoint:
         self._in_flight = InFlight(limits.operations, limits.operations_per_person)
         self._admission = Admission()
         self._response_bytes = limits.response_bytes
-        self._upstream_calls = limits.upstream_calls
+        self._measured_calls = limits.upstream_calls.measured
         self._body_s = body_s
         self._cookie_name = cookie_name
         self._page = page
         self._max_operations_bytes = max_operations_bytes
         self._status_profile = status_profile
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`send` is the door's, an `Answer`."""
+    async def __call__(
+        self, scope: Scope, receive: BoundedBody, answer: Answer
+    ) -> None:
+        """A `door.Route`."""
         method, head = scope["method"], head_of(scope)
         if method not in ("GET", "HEAD", "POST"):
             raise method_not_allowed("GET", "POST")
         media_type = self._media_type(method, head)
         if media_type == HTML and self._page is not None:
-            await self._page(scope, receive, send)
+            await self._page(scope, receive, answer)
             return
-        trace = trace_of(scope)
+        trace = answer.trace
         try:
             request, file = await self._read(scope, receive, head)
             trace.operation = loggable(request.operation_name)
@@ -110,15 +112,14 @@ class GraphQLEndpoint:
         except ClientGoneError:
             trace.error_codes.append("CLIENT_GONE")
             return
-        self._tell_calls(len(trace.calls), trace.request_id)
         payload = payload_of(result)
         codes = codes_of(payload)
         trace.error_codes += codes
         body = orjson.dumps(payload)
-        self._check_response(len(body), trace.request_id)
+        self._check_limits(len(trace.calls), len(body), trace.request_id)
         if file is not None:
             file.check()  # an upload that ended early, whatever became of it
-        await answer_of(send).send_whole(
+        await answer.send_whole(
             status_of(payload, codes, media_type, self._status_profile),
             _HEADERS[media_type],
             len(body),
@@ -126,7 +127,7 @@ class GraphQLEndpoint:
         )
 
     async def _read(
-        self, scope: Scope, receive: Receive, head: Head
+        self, scope: Scope, receive: BoundedBody, head: Head
     ) -> tuple[GraphQLRequest, ArrivingFile | None]:
         """Raises: RefusalError, ClientGoneError."""
         if scope["method"] != "POST":
@@ -136,14 +137,14 @@ class GraphQLEndpoint:
             if is_simple(head) and carries_cookie(head, self._cookie_name):
                 raise preflight_required()
             return request, None
-        if is_multipart(head):
+        if head.media_type == MULTIPART:
             return await read_upload(
                 head,
                 receive,
                 max_operations_bytes=self._max_operations_bytes,
                 silence_s=self._body_s,
             )
-        body = whole_body(receive)
+        body = receive.whole()
         if body is None:
             body = await read_body(receive, resources_of(scope).bodies)
         return from_body(head.content_type, body), None
@@ -151,7 +152,7 @@ class GraphQLEndpoint:
     def _media_type(self, method: str, head: Head) -> str:
         with_page = self._page is not None and method != "POST"
         # Several Accept headers count as one with commas (RFC 9110, section 5.2).
-        accept = ",".join(head.all("accept"))
+        accept = head.joined(b"accept")
         media_type = negotiate(accept, _WITH_PAGE if with_page else _OFFERED)
         if media_type is None:
             raise RefusalError(
@@ -161,15 +162,13 @@ class GraphQLEndpoint:
             )
         return media_type
 
-    def _tell_calls(self, calls: int, request_id: str) -> None:
-        """The limit itself is kept where calls are made (`clients/exchange.py`)."""
-        limit = self._upstream_calls
-        if limit.mode == "measure" and limit.passed_by(calls):
+    def _check_limits(self, calls: int, size: int, request_id: str) -> None:
+        """Upstream calls are only told here: `clients/exchange.py` keeps to a limit."""
+        measured = self._measured_calls
+        if measured is not None and calls > measured:
             log.warning("limit in request %s: %d upstream calls", request_id, calls)
-
-    def _check_response(self, size: int, request_id: str) -> None:
         limit = self._response_bytes
-        if limit.passed_by(size):
+        if size > limit.bound:
             if limit.enforced is not None:
                 raise _too_large(limit.most)
             log.warning("limit in request %s: an answer of %d", request_id, size)
@@ -215,11 +214,6 @@ class GraphQLEndpoint:
         if context.may_swell and most is not None and is_longer(result.data, most):
             raise _too_large(most)
         return result
-
-
-def whole_body(receive: Receive) -> bytes | None:
-    """The body, if the server has all of it. Raises: RefusalError 413."""
-    return receive.whole() if isinstance(receive, BoundedBody) else None
 
 
 async def read_body(receive: Receive, alarms: Alarms) -> bytes:
@@ -280,7 +274,7 @@ def payload_of(result: ExecutionResult) -> dict[str, object]:
 
 
 def codes_of(payload: dict[str, object]) -> list[str]:
-    errors = payload.get("errors", [])
+    errors = payload.get("errors")
     if not isinstance(errors, list):
         return []
     return [str(error.get("extensions", {}).get("code")) for error in errors]

@@ -11,6 +11,7 @@
 import asyncio
 from contextlib import suppress
 
+import msgspec
 from starlette.types import Message, Receive, Send
 
 from .head import Direct, Head, RawHeaders
@@ -19,14 +20,15 @@ from .settings import GuardSettings
 
 # A cross-site page cannot set any of these without a preflight, which we refuse.
 PREFLIGHT_HEADERS = (
-    "graphql-require-preflight",
-    "apollo-require-preflight",
-    "x-apollo-operation-name",
-    "x-requested-with",
+    b"graphql-require-preflight",
+    b"apollo-require-preflight",
+    b"x-apollo-operation-name",
+    b"x-requested-with",
 )
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MULTIPART = "multipart/form-data"
 SIMPLE_TYPES = frozenset(
-    {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+    {"", "application/x-www-form-urlencoded", MULTIPART, "text/plain"}
 )
 PREFLIGHT_MAX_AGE_S = 600
 DRAIN_BYTES = 4 * 1024 * 1024
@@ -39,7 +41,7 @@ ALLOWED_HEADERS = (
     "if-range",
     "range",
     "x-request-id",
-    *PREFLIGHT_HEADERS,
+    *(name.decode() for name in PREFLIGHT_HEADERS),
 )
 EXPOSED_HEADERS = (
     "content-disposition",
@@ -61,23 +63,27 @@ class Guard:
         self._settings = settings
         self._cookie_name = cookie_name
 
-    def allows(self, origin: str | None, head: Head) -> bool:
-        """True if this page, or nobody's page, may call."""
-        return is_allowed(origin, head, self._settings.cors_origins)
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        return self._settings.cors_origins
 
-    def check(self, method: str, head: Head, *, allowed: bool) -> None:
-        """Raises: RefusalError 403 for what a page may not have sent."""
+    def admit(self, method: str, head: Head, *, allowed: bool) -> int:
+        """How many bytes the body may have, for a request of a page that is `allowed`.
+
+        Raises: RefusalError 403 for what a page may not have sent, 413.
+        """
         if method not in SAFE_METHODS:
             if not allowed:
                 raise _origin_not_allowed()
             if is_simple(head) and carries_cookie(head, self._cookie_name):
                 raise preflight_required()
-
-    def largest_body(self, method: str, head: Head) -> int:
-        """In bytes."""
         most = self._settings.max_body_bytes
-        uploads = method == "PUT" or is_multipart(head)
-        return most + self._upload_bytes if uploads else most
+        if method == "PUT" or head.media_type == MULTIPART:
+            most += self._upload_bytes
+        declared = head.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > most:
+            raise _too_large(most)
+        return most
 
 
 def _origin_not_allowed() -> RefusalError:
@@ -97,30 +103,22 @@ def vary_by_origin(headers: RawHeaders) -> None:
     headers.append((b"vary", b"Origin"))
 
 
-def open_to(origin: str, headers: RawHeaders) -> None:
+def open_to(origin: bytes, headers: RawHeaders) -> None:
     """Lets the pages of an origin read the answer."""
     headers += [
-        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),
         (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
     ]
 
 
-class BoundedBody:
+class BoundedBody(msgspec.Struct, eq=False):
     """An ASGI `receive` that refuses the body once it is too large."""
 
-    __slots__ = ("_direct", "_limit", "_receive", "_seen")
-
-    def __init__(
-        self, receive: Receive, direct: Direct | None, head: Head, limit: int
-    ) -> None:
-        self._receive = receive
-        self._direct = direct
-        self._limit = limit
-        self._seen = 0
-        declared = head.get("content-length")
-        if declared.isdigit() and int(declared) > self._limit:
-            raise self._too_large()
+    _receive: Receive
+    _direct: Direct | None
+    _limit: int
+    _seen: int = 0
 
     def whole(self) -> bytes | None:
         """The body if all of it is here, at once and once; else None: receive it.
@@ -128,10 +126,8 @@ class BoundedBody:
         Raises: RefusalError 413.
         """
         body = None if self._direct is None else self._direct.whole_body()
-        if body is not None:
-            self._seen = len(body)
-            if self._seen > self._limit:
-                raise self._too_large()
+        if body is not None and len(body) > self._limit:
+            raise _too_large(self._limit)
         return body
 
     async def __call__(self) -> Message:
@@ -140,7 +136,7 @@ class BoundedBody:
             self._seen += len(message.get("body", b""))
             if self._seen > self._limit:
                 await self._let_finish(message)
-                raise self._too_large()
+                raise _too_large(self._limit)
         return message
 
     async def _let_finish(self, message: Message) -> None:
@@ -155,19 +151,20 @@ class BoundedBody:
                     message = await self._receive()
                     self._seen += len(message.get("body", b""))
 
-    def _too_large(self) -> RefusalError:
-        # The rest of the body is not read, so the connection cannot be used again.
-        return RefusalError(
-            413,
-            RefusalCode.PAYLOAD_TOO_LARGE,
-            f"The body is larger than {self._limit} bytes.",
-            headers={"connection": "close"},
-        )
+
+def _too_large(limit: int) -> RefusalError:
+    # The rest of the body is not read, so the connection cannot be used again.
+    return RefusalError(
+        413,
+        RefusalCode.PAYLOAD_TOO_LARGE,
+        f"The body is larger than {limit} bytes.",
+        headers={"connection": "close"},
+    )
 
 
 def is_preflight(head: Head) -> bool:
     """A browser asks before a request that a page could not send unasked."""
-    return "access-control-request-method" in head and head.get("origin") != ""
+    return b"access-control-request-method" in head and head.get(b"origin", b"") != b""
 
 
 async def answer_preflight(send: Send, *, allowed: bool) -> None:
@@ -187,14 +184,20 @@ async def answer_preflight(send: Send, *, allowed: bool) -> None:
     )
 
 
-def is_allowed(origin: str | None, head: Head, cors_origins: frozenset[str]) -> bool:
-    """No origin: not a browser's page, which has nobody's cookie to abuse."""
-    if origin is None or origin in cors_origins:
+def is_allowed(head: Head, cors_origins: frozenset[str]) -> bool:
+    """True if this page, or nobody's page, may call.
+
+    No origin: not a browser's page, which has nobody's cookie to abuse.
+    """
+    if b"origin" not in head:
+        return True
+    origin = head.text(b"origin")
+    if origin in cors_origins:
         return True
     # The scheme is not compared: behind a TLS proxy this server does not know it.
     # `null` has no host, and so is nobody's, not even of a request without Host.
     host = origin.partition("://")[2].lower()
-    return host != "" and host == head.get("host").lower()
+    return host != "" and host == head.text(b"host").lower()
 
 
 def is_simple(head: Head) -> bool:
@@ -207,20 +210,16 @@ def is_simple(head: Head) -> bool:
 def carries_cookie(head: Head, cookie_name: str) -> bool:
     """True if the session cookie would count: it is there and no bearer is."""
     # A proxy that speaks HTTP/2 may hand on one cookie a header.
-    sent = "; ".join(head.all("cookie"))
+    sent = head.joined(b"cookie", b"; ")
     return cookie_name in sent and bearer_value(head) is None
-
-
-def is_multipart(head: Head) -> bool:
-    return head.media_type == "multipart/form-data"
 
 
 def bearer_value(head: Head) -> str | None:
     """Of `Authorization: Bearer`; it takes the place of all cookies, even if empty."""
-    sent = head.find("authorization")
+    sent = head.get(b"authorization")
     if sent is None:
         return None
-    kind, _, value = sent.partition(" ")
+    kind, _, value = sent.decode("latin-1").partition(" ")
     return value.strip() if kind.lower() == "bearer" else None
 
 
@@ -229,5 +228,5 @@ def preflight_required() -> RefusalError:
         403,
         RefusalCode.PREFLIGHT_REQUIRED,
         "A request with the session cookie needs Content-Type: application/json or "
-        f"the header {PREFLIGHT_HEADERS[0]}: 1.",
+        f"the header {PREFLIGHT_HEADERS[0].decode()}: 1.",
     )

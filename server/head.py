@@ -1,22 +1,19 @@
-"""The headers of a request, read once for all who ask, and its answer on the way out.
+"""The headers of a request, read once for all who ask.
 
 `head_of` is used instead of starlette's `Headers` wherever every request passes: that
-one looks through the raw list at each question. `Answer` is the `send` that the door
-hands inwards.
+one looks through the raw list at each question.
 """
 
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from starlette.types import Message, Scope, Send
-
-from .refusals import send_whole
+from starlette.types import Scope
 
 RawHeaders = list[tuple[bytes, bytes]]
 # The same for many answers.
 FixedHeaders = tuple[tuple[bytes, bytes], ...]
 
-# Of the ASGI scope, under `extensions`: a `Direct`, where the server offers one.
+# Of the ASGI scope, under `state`: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
 
 _HEAD: Final = "head"
@@ -37,55 +34,33 @@ class Direct(Protocol):
         """
 
 
-class Parting(Protocol):
-    """What the door puts onto an answer."""
+class Head(dict[bytes, bytes]):
+    """The headers by name; of one that was sent twice the first counts.
 
-    def own(self) -> RawHeaders:
-        """What belongs to this answer alone; asked for once."""
-
-    def complete(self, headers: RawHeaders) -> None:
-        """Adds what every answer carries."""
-
-    def lines(self, fixed: FixedHeaders) -> bytes:
-        """`fixed`, complete and written out: known from the answers before."""
-
-
-class Head:
-    """Names are asked for in lower case; of a header sent twice the first counts.
-
-    ASGI servers hand names over in lower case. Values are decoded when asked for: most
-    headers of a browser nobody reads.
+    ASGI servers hand names over in lower case. Values are decoded by who reads one:
+    most headers of a browser nobody reads.
     """
 
-    __slots__ = ("_first", "_raw", "content_type", "media_type")
+    __slots__ = ("_raw", "content_type", "media_type")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self._raw = list(raw)
-        self._first = dict(reversed(self._raw))
+        super().__init__(reversed(self._raw))
         # Of the body; may be empty.
-        self.content_type = self.get("content-type")
+        self.content_type = self.text(b"content-type")
         # In lower case and without parameters.
         self.media_type = self.content_type.partition(";")[0].strip().lower()
 
-    def __contains__(self, name: str) -> bool:
-        return name.encode() in self._first
+    def text(self, name: bytes) -> str:
+        """The value; empty if there is none."""
+        return self.get(name, b"").decode("latin-1")
 
-    def get(self, name: str, default: str = "") -> str:
-        """The value, or `default`."""
-        value = self._first.get(name.encode())
-        return default if value is None else value.decode("latin-1")
-
-    def find(self, name: str) -> str | None:
-        """The value, or None."""
-        value = self._first.get(name.encode())
-        return None if value is None else value.decode("latin-1")
-
-    def all(self, name: str) -> list[str]:
-        """The values of a header that may be sent more than once."""
-        key = name.encode()
-        if key not in self._first:
-            return []
-        return [value.decode("latin-1") for found, value in self._raw if found == key]
+    def joined(self, name: bytes, by: bytes = b",") -> str:
+        """All values of a header that may be sent more than once; empty without one."""
+        if len(self) == len(self._raw):  # no header was sent twice
+            return self.get(name, b"").decode("latin-1")
+        values = [value for found, value in self._raw if found == name]
+        return by.join(values).decode("latin-1")
 
 
 def head_of(scope: Scope) -> Head:
@@ -95,57 +70,3 @@ def head_of(scope: Scope) -> Head:
     if head is None:
         head = state[_HEAD] = Head(scope["headers"])
     return head
-
-
-class Answer:
-    """What goes out, as an ASGI `send`: status, size, and what all answers carry."""
-
-    __slots__ = ("_direct", "_parting", "_send", "sent_bytes", "status")
-
-    def __init__(self, send: Send, parting: Parting, direct: Direct | None) -> None:
-        self._send = send
-        self._parting = parting
-        self._direct = direct
-        self.status: int | None = None
-        self.sent_bytes = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether the head is out."""
-        return self.status is not None
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = [*message["headers"], *self._parting.own()]
-            self._parting.complete(headers)
-            message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body":
-            self.sent_bytes += len(message.get("body", b""))
-        await self._send(message)
-
-    async def send_whole(
-        self, status: int, fixed: FixedHeaders, size: int, body: bytes
-    ) -> None:
-        """One complete answer, and the last that is sent.
-
-        `fixed` without the content's length, which is `size`, also if no `body` goes.
-        """
-        self.status = status
-        self.sent_bytes += len(body)
-        parting, direct = self._parting, self._direct
-        own = parting.own()
-        own.append((b"content-length", b"%d" % size))
-        if direct is None or not direct.write_whole(
-            status, parting.lines(fixed), own, body
-        ):
-            headers = [*fixed, *own]
-            parting.complete(headers)
-            await send_whole(self._send, status, headers, body)
-
-
-def answer_of(send: Send) -> Answer:
-    """The answer that the door made, for a route that got it as its `send`."""
-    if not isinstance(send, Answer):
-        raise TypeError("this route stands behind the door")
-    return send

@@ -29,9 +29,9 @@ class InFlight:
         Raises: RefusalError 429, 503.
         """
         of_person = self._by_person.get(person, 0) + 1
-        if self._per_person.passed_by(of_person):
+        if of_person > self._per_person.bound:
             _check(self._per_person, of_person, request_id, _too_many_at_once)
-        if self._in_process.passed_by(self.count + 1):
+        if self.count >= self._in_process.bound:
             _check(self._in_process, self.count + 1, request_id, busy)
         self.count += 1
         self._by_person[person] = of_person
@@ -39,8 +39,10 @@ class InFlight:
     def leave(self, person: str) -> None:
         """The operation has ended."""
         self.count -= 1
-        self._by_person[person] -= 1
-        if not self._by_person[person]:
+        left = self._by_person[person] - 1
+        if left:
+            self._by_person[person] = left
+        else:
             del self._by_person[person]
 
 

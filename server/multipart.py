@@ -165,7 +165,7 @@ class _Parts:
     """The parts of a body, one after the other; python-multipart does the reading."""
 
     def __init__(self, head: Head, body: AsyncGenerator[bytes, None]) -> None:
-        _, options = parse_options_header(head.get("content-type"))
+        _, options = parse_options_header(head.content_type)
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise bad_request("The multipart body has no boundary.")
@@ -174,7 +174,7 @@ class _Parts:
         self._read_bytes = 0
         self._events: list[_Event] = []
         self._head = _Head()
-        length = head.get("content-length")
+        length = head.text(b"content-length")
         # Clients end the body by a line end, as RFC 2046 shows it, with few exceptions.
         self.content_end = (
             int(length) - len(boundary) - len(b"\r\n----\r\n")

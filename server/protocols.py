@@ -138,8 +138,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             and not self._is_leaving(),
             expects_100_continue=self.expect_100_continue,
         )
-        # An object, where ASGI's own extensions have a description of themselves.
-        scope["extensions"] = {DIRECT: cycle}
+        scope["state"][DIRECT] = cycle
         if idle:
             self._start_asgi_task(cycle, self.app)
         else:

@@ -12,12 +12,12 @@ from starlette.types import Scope
 
 from clients.http import milliseconds
 
-from .head import Answer, Head
+from .answer import Answer
+from .head import Head
 from .logs import Line, blot
-from .trace import RequestTrace
+from .trace import REQUEST_ID_HEADER
 
-REQUEST_ID_HEADER = "x-request-id"
-_SOUND_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SOUND_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _HEALTH_PREFIX = "/health/"
 
 _log = logging.getLogger("mainstem.request")
@@ -27,18 +27,16 @@ _PROBE = Line(_log, logging.DEBUG, "request")
 
 def request_id_of(head: Head) -> str:
     """The caller's id when it is short and plain, so traces join; else a new one."""
-    given = head.find(REQUEST_ID_HEADER)
+    given = head.get(REQUEST_ID_HEADER)
     if given is not None and _SOUND_ID.fullmatch(given):
-        return given
+        return given.decode("ascii")
     # No secret: to ask the system for each would take longer than all of this.
     return f"{getrandbits(128):032x}"
 
 
-def log_request(
-    scope: Scope, trace: RequestTrace, answer: Answer, duration_s: float
-) -> None:
+def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
     """Probes are told only to who wants to know everything."""
-    path: str = scope["path"]
+    path, trace = scope["path"], answer.trace
     line = _PROBE if path.startswith(_HEALTH_PREFIX) else _REQUEST
     if not line.is_wanted:
         return

@@ -5,12 +5,14 @@ log when the answer is out. Holds no token, no cookie, no body, no query string.
 """
 
 from contextvars import ContextVar
+from typing import Final
 
 import msgspec
 from starlette.types import Scope
 
 from clients.http import CallRecord
 
+REQUEST_ID_HEADER: Final = b"x-request-id"
 _KEY = "trace"
 
 # For log lines written deep below, which have no request at hand.

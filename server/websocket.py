@@ -43,7 +43,7 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = head_of(scope)
         await receive()  # websocket.connect
-        if not is_allowed(head.find("origin"), head, self._guard.cors_origins):
+        if not is_allowed(head, self._guard.cors_origins):
             await send({"type": "websocket.close"})  # before the accept: a 403
             return
         if SUBPROTOCOL not in scope["subprotocols"]:

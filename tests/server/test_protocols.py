@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.cycle import Cycle
-from server.head import RawHeaders
+from server.head import DIRECT, RawHeaders
 from server.protocols import ServingConfig, StreamingHTTPProtocol
 
 Seen = list[tuple[dict[str, Any], bytes]]
@@ -71,7 +71,7 @@ class Line(asyncio.Transport):
 
 def echo(seen: Seen) -> Callable[[Scope, Receive, Send], Any]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope.pop("extensions", None)
+        scope["state"].pop(DIRECT, None)
         body, more = b"", True
         while more:
             message = await receive()

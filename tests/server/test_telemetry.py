@@ -8,16 +8,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from door_harness import behind_the_door
+from door_harness import COOKIE, behind_the_door
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from clients.http import CallRecord
-from server.head import Answer, FixedHeaders, RawHeaders
+from server.answer import Answer, CommonHeaders
+from server.cookies import LateSession
+from server.head import Head
 from server.logs import JSONFormatter, Line, LineHandler, blot
+from server.security_headers import SecurityHeaders
 from server.telemetry import log_request
 from server.trace import RequestTrace, current_request_id, trace_of
+from session.cookie import SessionCookie
 
 LOGGER = "mainstem.request"
 
@@ -132,24 +136,16 @@ def test_filters_are_asked_for_lines_too(tmp_path: Path, *, of_logger: bool) -> 
 
 def test_a_line_without_a_record_holds_no_secret(tmp_path: Path) -> None:
     secret = "eyJhbGciOi.eyJzdWIi.c2ln"
-    trace, answer = RequestTrace(secret), Answer(nobody, NoParting(), None)
+    common = CommonHeaders(SecurityHeaders(production=False))
+    late = LateSession(SessionCookie(COOKIE), Head([]))
+    answer = Answer(nobody, None, common, late, None, RequestTrace(secret))
     with only_ours(tmp_path / "log"):
-        token = current_request_id.set(trace.request_id)
-        log_request({"path": f"/{secret}", "method": "GET"}, trace, answer, 0.001)
+        token = current_request_id.set(secret)
+        log_request({"path": f"/{secret}", "method": "GET"}, answer, 0.001)
         current_request_id.reset(token)
     (line,) = told(tmp_path / "log")
     assert (line["requestId"], line["path"]) == ("[removed]", "/[removed]")
     assert secret not in str(line)
-
-
-class NoParting:
-    def own(self) -> RawHeaders:
-        return []
-
-    def complete(self, headers: RawHeaders) -> None: ...
-
-    def lines(self, fixed: FixedHeaders) -> bytes:
-        return b""
 
 
 async def nobody(message: Message) -> None:
