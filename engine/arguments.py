@@ -47,7 +47,7 @@ def arguments(
     """
 
     def coerce(run: Run) -> Arguments:
-        return get_argument_values(definition, node, run.variables)
+        return get_argument_values(definition, node, run.lent_variables())
 
     if not definition.args and not node.arguments:
         return {}, coerce, True
@@ -68,7 +68,7 @@ def quickly(
 
     def arguments(run: Run) -> Arguments:
         try:
-            made: Arguments = make(run.variables.coerced)
+            made: Arguments = make(run.lent_variables().coerced)
         except LookupError:
             return coerce(run)
         return made

@@ -37,6 +37,7 @@ from graphql import (
 from .arguments import arguments, remembered
 from .batch import BATCH, held_by
 from .collect import Collector, NotCompiledError
+from .info import LazyInfo, full_info
 from .level import Level
 from .plan import Arguments, Field, Plan, Selection, Value, no_type
 from .run import Run
@@ -81,7 +82,8 @@ class Compiler:
             raise NotCompiledError("no root type")
         serial = self.operation.operation is OperationType.MUTATION
         selection = self.selection(root, [self.operation.selection_set], serial)
-        plan = Plan(self.schema, self.operation, self.fragments, selection)
+        info = full_info if self.strawberry is None else LazyInfo
+        plan = Plan(self.schema, self.operation, self.fragments, selection, info)
         if serial:
             plan.serial, selection.resolved = selection.resolved, ()
         return plan
@@ -105,6 +107,7 @@ class Compiler:
                 if field.constants is None and field.share_arguments:
                     field.arguments = remembered(field.arguments)
                 field.quiet = is_quiet(field)
+                field.unrest = 2 if not field.nullable[0] else int(not field.quiet)
                 entries.append(field)
         fields = [entry for entry in entries if isinstance(entry, Field)]
         source = write_reader(entries)
@@ -217,7 +220,7 @@ def call_resolver(
     arguments: Arguments,
 ) -> Value:
     """Call a resolver as graphql-core does."""
-    return resolve(source, run.info(run, field, level, row), **arguments)
+    return resolve(source, run.plan.info(run, field, level, row), **arguments)
 
 
 def call_batch(
@@ -230,7 +233,7 @@ def call_batch(
     arguments: Arguments,
 ) -> Value:
     """Call a batched field; its info has the path of the first row."""
-    info = run.info(run, field, level, row)
+    info = run.plan.info(run, field, level, row)
     return batch(list(sources), info, **arguments)
 
 

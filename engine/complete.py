@@ -41,49 +41,25 @@ def complete(
     run: Run,
     field: Field,
     level: Level,
-    values: Sequence[Value],
-    rows: Sequence[int] | None = None,
-) -> None:
-    """Complete one value for each of these rows (all if None); values align to rows.
-
-    `values` has an entry for every row of the level, also for those not asked for.
-    """
-    if rows is None:
-        rows = range(len(values))
-    if level.dead:  # rows that died since
-        for row in rows:
-            if level.outs[row] is None:
-                dispose(values[row])
-        rows = [row for row in rows if level.outs[row] is not None]
-    if field.coerce is not None:
-        if field.depth == 0:
-            complete_leaves(run, field, level, values, rows)
-            return
-    elif len(rows) == len(values):
-        if field.stored and complete_whole(field, level, values):
-            return
-        if field.depth == 0 and complete_objects(run, field, level, values):
-            return
-        if field.depth == 1 and complete_lists(run, field, level, values):
-            return
-    found = Found([], [])
-    for row in rows:
-        spread(run, field, level, row, (), values[row], found)
-    follow(run, field, level, found)
-
-
-def complete_positions(
-    run: Run,
-    field: Field,
-    level: Level,
     rows: Sequence[int],
     slots: Sequence[Slot] | None,
-    values: list[Value],
+    values: Sequence[Value],
 ) -> None:
-    """Complete the values of positions that were waited for."""
-    if slots is None and len(rows) == len(level.outs):
-        complete(run, field, level, values, rows)
-        return
+    """Complete the values of these rows, or of these slots in them; rows may have died
+    since they were asked for.
+    """
+    if slots is None:
+        if field.coerce is not None:
+            if field.depth == 0:
+                complete_leaves(run, field, level, rows, values)
+                return
+        elif len(rows) == len(level.outs) and not level.dead:
+            if field.stored and complete_whole(field, level, values):
+                return
+            if field.depth == 0 and complete_objects(run, field, level, values):
+                return
+            if field.depth == 1 and complete_lists(run, field, level, values):
+                return
     found = Found([], [])
     for n, value in enumerate(values):
         slot = slots[n] if slots else ()
@@ -126,15 +102,14 @@ def complete_whole(field: Field, level: Level, values: Sequence[Value]) -> bool:
 
 
 def complete_leaves(
-    run: Run, field: Field, level: Level, values: Sequence[Value], rows: Sequence[int]
+    run: Run, field: Field, level: Level, rows: Sequence[int], values: Sequence[Value]
 ) -> None:
     """A column of leaves."""
     outs = level.outs
     key = field.key
     exact = field.exact
     found = Found([], [])
-    for row in rows:
-        value = values[row]
+    for row, value in zip(rows, values, strict=True):
         if value is None and field.nullable[0]:
             continue
         if value.__class__ is exact and (exact not in NUMBERS or is_in_range(value)):
@@ -312,7 +287,7 @@ def follow(run: Run, field: Field, level: Level, found: Found) -> None:
             [row for (row, _), _ in awaited],
             [slot for (_, slot), _ in awaited] if field.depth else None,
             [value for _, value in awaited],
-            complete_positions,
+            complete,
         )
     objects = [
         ((row, slot), v)

@@ -9,7 +9,8 @@ parsed anew is compiled anew. Documents have to be valid; the engine does not va
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -25,8 +26,7 @@ from graphql.execution.values import VariableValues
 
 from .collect import Measure, NotCompiledError, condition_names
 from .compile import compile_operation
-from .info import LazyInfo, full_info
-from .kept import EXACT_VALUES, MISSING, Kept
+from .kept import EXACT_VALUES, MISSING, Kept, Key
 from .plan import Counts, Fallback, Plan, Shared
 from .reference import Reference, Result
 from .run import Run
@@ -40,8 +40,16 @@ MAX_KEPT_SIZE = 50_000
 FALLBACK_SIZE = 500
 MAX_COERCION_ERRORS = 50  # as graphql-core
 
-# Variables, and the arguments that they came to; see `arguments.remembered`.
-Coerced: TypeAlias = tuple[VariableValues, Shared]
+
+class Ready(NamedTuple):
+    """All that runs with equal variables share.
+
+    `arguments` is what the variables came to; see `arguments.remembered`.
+    """
+
+    plan: Plan
+    variables: VariableValues
+    arguments: Shared
 
 
 class Operation:
@@ -60,52 +68,17 @@ class Operation:
             definition.variable.name.value
             for definition in self.node.variable_definitions or ()
         ]
-        self.known: Kept[Coerced] = Kept()
+        self.missing = [MISSING] * len(self.names)
+        self.known: Kept[Ready] = Kept()
 
-    def coerced(
-        self, schema: GraphQLSchema, given: dict[str, Any]
-    ) -> Coerced | list[GraphQLError]:
-        """The variables with their values, or what is wrong with those.
-
-        Kept by what was given, where equal values are the same: numbers of rows, ids.
-        """
-        values: list[Any] = []
-        for name in self.names:
-            value = given.get(name, MISSING)
-            if value.__class__ is list:  # of ids
-                values += (LIST, len(value), *value)
-            else:
-                values.append(value)
+    def key(self, given: dict[str, Any]) -> Key | None:
+        """What was given, if equal keys mean the same variables."""
+        values = tuple(map(given.get, self.names, self.missing))
         classes = tuple(map(type, values))
-        if not EXACT_VALUES.issuperset(classes):
-            coerced = self.coerce(schema, given)
-            return coerced if isinstance(coerced, list) else (coerced, {})
-        key = (tuple(values), classes)
-        known = self.known.get(key)
-        if known is None:
-            coerced = self.coerce(schema, given)
-            if isinstance(coerced, list):
-                return coerced
-            known = coerced, {}
-            self.known.keep(key, known)
-        variables, arguments = known
-        # A resolver may change what it is given.
-        own = {
-            name: value.copy() if value.__class__ is list else value
-            for name, value in variables.coerced.items()
-        }
-        return VariableValues(variables.sources, own), arguments
-
-    def coerce(
-        self, schema: GraphQLSchema, given: dict[str, Any]
-    ) -> VariableValues | list[GraphQLError]:
-        """The same, anew."""
-        return get_variable_values(
-            schema,
-            self.node.variable_definitions or (),
-            given,
-            max_errors=MAX_COERCION_ERRORS,
-        )
+        if list in classes:  # of ids
+            values = flat(values)
+            classes = tuple(map(type, values))
+        return (values, classes) if EXACT_VALUES.issuperset(classes) else None
 
     def find(self, document: DocumentNode, name: str | None) -> OperationDefinitionNode:
         """The operation of that name.
@@ -138,7 +111,6 @@ class Engine:
         self.counts = Counts()
         self.reference = Reference(schema)
         self.strawberry = strawberry_fields(schema)
-        self.info = LazyInfo if self.strawberry else full_info
         # The document is kept with it, so that its identity stays its own.
         self.known: OrderedDict[
             tuple[int, str | None], tuple[DocumentNode, Operation | Fallback]
@@ -230,23 +202,20 @@ class Engine:
         The result is there at once if nothing has to be awaited.
         """
         operation = self.operation(document, operation_name)
-        variables, arguments = NO_VARIABLES, None
         if isinstance(operation, Operation):
-            definitions = operation.node.variable_definitions
-            if definitions:
-                coerced = operation.coerced(self.schema, variable_values or {})
-                if isinstance(coerced, list):
-                    return ExecutionResult(None, errors=coerced)
-                variables, arguments = coerced
-        plan = self.plan_for(operation, variables)
-        if isinstance(plan, Plan):
+            ready = self.ready(operation, variable_values or {})
+        else:
+            ready = operation
+        if isinstance(ready, Ready):
             self.counts.compiled += 1
-            run = Run(
-                plan, root_value, context_value, variables, self.info,
-                operation_extensions, arguments,
-            )  # fmt: skip
-            return run.execute()
-        self.count(plan)
+            plan, variables, arguments = ready
+            return Run(
+                plan, root_value, context_value, variables, arguments,
+                operation_extensions,
+            ).execute()  # fmt: skip
+        if isinstance(ready, list):
+            return ExecutionResult(None, errors=ready)
+        self.count(ready)
         return self.reference.execute(
             document,
             root_value,
@@ -255,6 +224,32 @@ class Engine:
             operation_name,
             operation_extensions,
         )
+
+    def ready(
+        self, operation: Operation, given: dict[str, Any]
+    ) -> Ready | Fallback | list[GraphQLError]:
+        """The plan and what these variables came to, or what is wrong with them.
+
+        Kept by what was given, where equal values are the same: numbers of rows, ids.
+        """
+        key = operation.key(given)
+        if key is not None and (known := operation.known.get(key)) is not None:
+            return known
+        variables = get_variable_values(
+            self.schema,
+            operation.node.variable_definitions or (),
+            given,
+            max_errors=MAX_COERCION_ERRORS,
+        )
+        if isinstance(variables, list):
+            return variables
+        plan = self.plan_for(operation, variables)
+        if isinstance(plan, Fallback):
+            return plan
+        ready = Ready(plan, variables, {})
+        if key is not None:
+            operation.known.keep(key, ready)
+        return ready
 
     def plan_for(
         self, operation: Operation | Fallback, variables: VariableValues
@@ -276,6 +271,14 @@ class Engine:
         reasons[fallback.reason] = reasons.get(fallback.reason, 0) + 1
 
 
+def flat(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The values, with the items of the lists among them instead of the lists."""
+    found: list[Any] = []
+    for value in values:
+        found += (LIST, len(value), *value) if value.__class__ is list else (value,)
+    return tuple(found)
+
+
 def kept_size(operation: Operation | Fallback) -> int:
     """Selections of its plans; what has none keeps its document."""
     if isinstance(operation, Fallback):
@@ -285,4 +288,3 @@ def kept_size(operation: Operation | Fallback) -> int:
 
 # Stands before the length and the items of a list, so that no two lists are alike.
 LIST = object()
-NO_VARIABLES = VariableValues({}, {})

@@ -63,7 +63,7 @@ def compiled_executor(
                 self.root_value,
                 self.context_value,
                 self.variable_values,
-                engine.info,
+                {},
                 getattr(self, "operation_extensions", None),
             )
             return run.execute()

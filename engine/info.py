@@ -101,7 +101,7 @@ class LazyInfo:
     @property
     def variable_values(self) -> dict[str, Any]:
         # strawberry hands its resolvers the coerced values as a plain dict
-        return self._run.variables.coerced
+        return self._run.lent_variables().coerced
 
     @property
     def operation_extensions(self) -> Any:
@@ -134,7 +134,7 @@ def full_info(
         run.plan.fragments,
         run.root_value,
         run.plan.operation,
-        run.variables,
+        run.lent_variables(),
         run.context,
         is_awaitable,
         None,

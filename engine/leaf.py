@@ -103,7 +103,7 @@ def call_value(
         arguments = field.constants
         if arguments is None:
             arguments = field.arguments(run)
-        return value(run.info(run, field, level, len(level.outs)), **arguments)
+        return value(run.plan.info(run, field, level, len(level.outs)), **arguments)
     except Exception as error:
         return error
 

@@ -102,6 +102,14 @@ class Level:
         above = self.up.order(self.parents[row], self.field)
         return (*above, *self.slot(row), field.index)
 
+    def let_go(self) -> None:
+        """Leave no reference cycle to the garbage collector."""
+        levels = [self]
+        while levels:
+            level = levels.pop()
+            levels += level.children
+            level.children = []
+
     def holds(self, row: int, field: Field, slot: Slot) -> bool:
         """Whether a position exists: neither its row nor a list around it is null."""
         if (out := self.outs[row]) is None:

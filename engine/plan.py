@@ -101,6 +101,9 @@ class Field:
     """The same of one object, by its class, where the field is of an abstract type."""
     quiet: bool = False
     """No resolver is called below it: when its values are there nothing is begun."""
+    unrest: int = 2
+    """What else has to be looked after when it ends: 0 nothing, 1 what is begun below
+    it, 2 also what is cancelled if it fails, since it must not be null."""
 
     @property
     def title(self) -> str:
@@ -141,6 +144,8 @@ class Plan:
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
     root: Selection
+    info: Callable[[Run, Field, Level, int], Any]
+    """Makes what resolvers are told of where they are called."""
     serial: tuple[Field, ...] = ()
     """The root fields of a mutation, in their order."""
     ordinary: set[type] = field(default_factory=set)

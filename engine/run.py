@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from itertools import compress
+from operator import attrgetter, not_
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 from graphql.pyutils import is_awaitable
 
 from .batch import wrong_length
-from .complete import complete, complete_positions
+from .complete import complete
 from .leaf import dispose, null_error
 from .level import Level
 from .plan import Arguments, Field, Plan, Shared, Slot, Value
 from .wait import BatchWait, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 running = asyncio.get_running_loop
 
@@ -35,6 +34,7 @@ PLAIN = frozenset((list, str, int, dict, type(None)))
 AWAITABLE = frozenset((CoroutineType, asyncio.Future, asyncio.Task))
 
 FIRST = range(1)
+UNREST = attrgetter("field.unrest")
 
 
 def is_late(value: Value) -> bool:
@@ -53,7 +53,6 @@ class Run:
         "context",
         "errors",
         "fresh",
-        "info",
         "loop",
         "operation_extensions",
         "plan",
@@ -61,7 +60,9 @@ class Run:
         "ready",
         "root",
         "root_value",
+        "turns",
         "variables",
+        "variables_lent",
         "waiter",
     )
 
@@ -71,27 +72,39 @@ class Run:
         root_value: Value,
         context: Value,
         variables: VariableValues,
-        info: Callable[[Run, Field, Level, int], Any],
+        arguments: Shared,
         operation_extensions: Value = None,
-        arguments: Shared | None = None,
     ) -> None:
         self.plan = plan
         self.root_value = root_value
         self.context = context
+        # Equal ones are those of other runs too.
         self.variables = variables
-        self.info = info
-        self.operation_extensions = operation_extensions
+        self.variables_lent: VariableValues | None = None
         # Of fields whose calls may share them; those that equal variables came to.
-        self.arguments: Shared = {} if arguments is None else arguments
+        self.arguments = arguments
+        self.operation_extensions = operation_extensions
         self.errors: list[tuple[tuple[int, ...], GraphQLError]] = []
         self.active: dict[Wait, None] = {}
         self.fresh: list[Wait] = []
+        self.turns: list[Wait] = []
         self.ready: list[Wait] = []
         self.queue = list(plan.serial)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.background: set[asyncio.Future[Any]] = set()
         self.root = Level(plan.root, [root_value])
+
+    def lent_variables(self) -> VariableValues:
+        """The variables for a resolver, which may change what it is given."""
+        lent = self.variables_lent
+        if lent is None:
+            own = {
+                name: value.copy() if value.__class__ is list else value
+                for name, value in self.variables.coerced.items()
+            }
+            lent = self.variables_lent = VariableValues(self.variables.sources, own)
+        return lent
 
     # -- the way through --
 
@@ -104,30 +117,31 @@ class Run:
     def serially(self) -> None:
         """Start root fields of a mutation, one after the other."""
         while self.queue and not self.active and self.root.outs[0] is not None:
-            self.resolve(self.queue.pop(0), self.root)
+            self.resolve_one(self.queue.pop(0), self.root)
 
     async def drive(self) -> ExecutionResult:
         """Await what is pending until nothing is left."""
         try:
             while self.active:
-                here = self.begin()
-                if here is not None:
+                if self.fresh:
+                    self.begin()
+                if self.turns:
+                    wait = self.turns.pop(0)
                     try:
-                        value = await here.values[0]
+                        value = await wait.values[0]
                     except Exception as error:
-                        here.failed(error)
+                        wait.failed(error)
                     else:
-                        here.arrived(value)
-                elif self.active and not self.ready:
-                    self.waiter = (self.loop or running()).create_future()
-                    try:
+                        wait.go_on(wait.rows, wait.slots, [value])
+                else:
+                    if not self.ready:
+                        self.waiter = (self.loop or running()).create_future()
                         await self.waiter
-                    finally:
-                        self.waiter = None
-                ready, self.ready = self.ready, []
-                for wait in ready:
-                    wait.settle()
-                self.serially()
+                    ready, self.ready = self.ready, []
+                    for wait in ready:
+                        wait.settle()
+                if self.queue:
+                    self.serially()
         except GeneratorExit:  # closed from outside: nothing can be awaited any more
             self.abandon()
             raise
@@ -139,38 +153,37 @@ class Run:
             raise
         return self.result()
 
-    def begin(self) -> Wait | None:
-        """Begin what is new; gives the one that is left for the run to await itself."""
-        fresh = self.fresh
-        if not fresh:
-            return None
-        self.fresh = []
-        here = self.awaited_here(fresh)
-        if here is None or len(fresh) > 1:
+    def begin(self) -> None:
+        """Begin what is new: the run awaits it in turns, or is woken when it ends."""
+        fresh, self.fresh = self.fresh, []
+        turns = self.takes_turns(fresh)
+        if turns:
+            fresh.sort(key=UNREST, reverse=True)
+            self.turns += fresh
+            del fresh[0]  # awaited as it is, which spares a task
+        if fresh:
             # Asked for once: on CPython 3.11 it is a system call.
             loop = self.loop = self.loop or running()
             for wait in fresh:
-                if wait is not here:
-                    wait.start(loop)
-        if here is not None:
-            here.started = True
-        return here
+                wait.start(loop)
+        if not turns:
+            for wait in self.turns + fresh:
+                wait.listen()
+            self.turns = []
 
-    def awaited_here(self, fresh: list[Wait]) -> Wait | None:
-        """The one that the run awaits itself, which spares a task.
+    def takes_turns(self, fresh: list[Wait]) -> bool:
+        """Whether the run awaits these itself, one after the other.
 
-        There must be no reason to go on before it has ended, nor to cancel any: when
-        the others have ended nothing is begun, and a failure is its field's own null.
+        There must be no reason to go on before all have ended, nor to cancel any.
         """
         if len(fresh) != len(self.active):
-            return None
-        here, busy = fresh[0], 0
+            return False
+        unrest = 0
         for wait in fresh:
-            if not wait.field.quiet:
-                here, busy = wait, busy + 1
-            if len(fresh) > 1 and (busy > 1 or not wait.field.nullable[0]):
-                return None
-        return here if len(here.values) == 1 else None
+            if len(wait.values) > 1:
+                return False
+            unrest += wait.field.unrest
+        return unrest < 2 or len(fresh) == 1
 
     def proceed(self, level: Level, columns: tuple[list[Value], ...]) -> None:
         """Go on with a level whose plain fields have been read and stored."""
@@ -183,15 +196,13 @@ class Run:
             self.wait_for_late(level, late)
         selection = level.selection
         for field, values in zip(selection.columns, columns, strict=True):
-            complete(self, field, level, values)
+            complete(self, field, level, range(len(values)), None, values)
+        resolve = self.resolve_one if len(level.outs) == 1 else self.resolve
         for field in selection.resolved:
-            self.resolve(field, level)
+            resolve(field, level)
 
     def resolve(self, field: Field, level: Level) -> None:
         """Call the resolver of a field for the living rows of a level."""
-        if field.call is not None and len(level.outs) == 1:
-            self.resolve_one(field, level)
-            return
         rows = level.alive()
         if not rows:
             return
@@ -206,42 +217,42 @@ class Run:
             for row in rows:
                 self.fail(error, level, row, field, ())
             return
-        values, awaited = self.call(field, level, rows, arguments)
-        if awaited:
-            waited = [values[row] for row in awaited]
-            Wait(self, level, field, awaited, None, waited, complete_positions)
-            if len(awaited) == len(rows):
-                return
-            pending = set(awaited)
-            rows = [row for row in rows if row not in pending]
-        complete(self, field, level, values, rows)
+        values = self.call(field, level, rows, arguments)
+        late = [is_late(value) for value in values]
+        if any(late):
+            waiting, awaited = list(compress(rows, late)), list(compress(values, late))
+            Wait(self, level, field, waiting, None, awaited, complete)
+            there = list(map(not_, late))
+            rows, values = list(compress(rows, there)), list(compress(values, there))
+        complete(self, field, level, rows, None, values)
 
     def resolve_one(self, field: Field, level: Level) -> None:
         """The same for a level of one row, as the root is."""
+        call, arguments = field.call, field.constants
+        if call is None:
+            self.resolve(field, level)
+            return
         if level.outs[0] is None:
             return
-        call, arguments = field.call, field.constants
-        assert call is not None  # noqa: S101 (the caller looked)
         try:
             if arguments is None:
                 arguments = field.arguments(self)
             value = call(self, field, level, 0, level.sources[0], arguments)
         except Exception as error:
             value = error
-        if is_late(value):
-            Wait(self, level, field, FIRST, None, [value], complete_positions)
+        if value.__class__ is CoroutineType or is_late(value):
+            Wait(self, level, field, FIRST, None, [value], complete)
         else:
-            complete(self, field, level, [value])
+            complete(self, field, level, FIRST, None, [value])
 
     def call(
         self, field: Field, level: Level, rows: Sequence[int], arguments: Arguments
-    ) -> tuple[list[Value], list[int]]:
-        """Call a resolver for each row: the values, and the rows to be awaited."""
+    ) -> list[Value]:
+        """Call a resolver for each row."""
         call = field.call
         assert call is not None  # noqa: S101 (compile.py sees to it)
         sources = level.sources
-        values: list[Value] = [None] * len(level.outs)
-        awaited: list[int] = []
+        values: list[Value] = []
         for n, row in enumerate(rows):
             try:
                 if n and not field.share_arguments:
@@ -249,10 +260,8 @@ class Run:
                 value = call(self, field, level, row, sources[row], arguments)
             except Exception as error:
                 value = error
-            values[row] = value
-            if is_late(value):
-                awaited.append(row)
-        return values, awaited
+            values.append(value)
+        return values
 
     def resolve_batch(
         self, field: Field, level: Level, rows: Sequence[int], arguments: Arguments
@@ -285,12 +294,7 @@ class Run:
             for row in rows:
                 self.fail(error, level, row, field, ())
             return
-        if len(rows) != len(level.outs):
-            spread: list[Value] = [None] * len(level.outs)
-            for row, value in zip(rows, values, strict=True):
-                spread[row] = value
-            values = spread
-        complete(self, field, level, values, rows)
+        complete(self, field, level, rows, None, values)
 
     def wait_for_late(
         self, level: Level, late: dict[Field, list[tuple[int, Value]]]
@@ -304,7 +308,7 @@ class Run:
             alive = [(row, value) for row, value in found if outs[row] is not None]
             if alive:
                 rows, values = [row for row, _ in alive], [value for _, value in alive]
-                Wait(self, level, field, rows, None, values, complete_positions)
+                Wait(self, level, field, rows, None, values, complete)
 
     # -- waits --
 
@@ -401,12 +405,10 @@ class Run:
 
     def result(self) -> ExecutionResult:
         """The response: errors in the order of their positions."""
-        if len(self.errors) > 1:
+        errors: list[GraphQLError] | None = None
+        if self.errors:
             self.errors.sort(key=lambda entry: entry[0])
-        errors = [error for _, error in self.errors]
-        levels = [self.root]
-        while levels:  # no reference cycles are left to the garbage collector
-            level = levels.pop()
-            levels += level.children
-            level.children = []
-        return ExecutionResult(self.root.outs[0], errors or None)
+            errors = [error for _, error in self.errors]
+        if self.root.children:
+            self.root.let_go()
+        return ExecutionResult(self.root.outs[0], errors)

@@ -29,7 +29,7 @@ def resolve_type(
     abstract = field.abstract_type
     assert abstract is not None  # noqa: S101 (the caller looked)
     resolver = abstract.resolve_type or default_type_resolver
-    return resolver(source, run.info(run, field, level, row), abstract)
+    return resolver(source, run.plan.info(run, field, level, row), abstract)
 
 
 def check_type(
@@ -46,7 +46,7 @@ def check_type(
     """
     if type_.is_type_of is None:
         return True
-    answer = type_.is_type_of(source, run.info(run, field, level, row))
+    answer = type_.is_type_of(source, run.plan.info(run, field, level, row))
     if not answer:
         raise invalid_type(field, type_, source)
     return answer

@@ -44,7 +44,6 @@ class Wait:
         "rows",
         "run",
         "slots",
-        "started",
         "then",
         "values",
     )
@@ -66,9 +65,6 @@ class Wait:
         self.slots = slots
         self.values = values
         self.then = then
-        self.started = False
-        self.left = len(values)
-        self.at = 0
         self.dropped: set[int] = set()
         level.waits.append(self)
         run.active[self] = None
@@ -76,34 +72,30 @@ class Wait:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin all of them, each in a task of its own unless it is a future."""
-        self.started = True
         values = self.values
         for n, value in enumerate(values):
-            if value.__class__ is asyncio.Future:
+            if n in self.dropped or isinstance(value, asyncio.Future):
                 continue
-            if n not in self.dropped:
-                if isinstance(value, CoroutineType):
-                    values[n] = loop.create_task(value)
-                elif not isinstance(value, asyncio.Future):
-                    values[n] = as_future(value, loop)
-        if len(values) > 1 and self.slots is None and self.field.nullable[0]:
+            if isinstance(value, CoroutineType):
+                values[n] = loop.create_task(value)
+            else:
+                values[n] = as_future(value, loop)
+
+    def listen(self) -> None:
+        """Wake the run when they end."""
+        self.left = len(self.values) - len(self.dropped)
+        if len(self.values) > 1 and self.slots is None and self.field.nullable[0]:
+            self.at = 0
             self.advance(None)
             return
-        for n, future in enumerate(values):
+        for n, future in enumerate(self.values):
             if n not in self.dropped:
                 future.add_done_callback(self.ended)
 
-    def arrived(self, value: Value) -> None:
-        """Go on with the value of the only one, which the run awaited itself."""
-        self.remove()
-        self.then(self.run, self.field, self.level, self.rows, self.slots, [value])
-
     def failed(self, error: Exception) -> None:
-        """The same of its failure."""
-        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        future.set_exception(error)
-        self.values[0] = future
-        self.ended(future)
+        """The only one failed, which the run awaited itself."""
+        self.remove()
+        self.report(0, error)
 
     def advance(self, _future: object) -> None:
         """Look for one that is pending still; a failure can wait for the others."""
@@ -136,10 +128,7 @@ class Wait:
             except BaseException:
                 self.report_failures()
             else:
-                self.remove()
-                self.then(
-                    self.run, self.field, self.level, self.rows, self.slots, results
-                )
+                self.go_on(self.rows, self.slots, results)
                 return
         else:
             self.report_failures()
@@ -155,30 +144,34 @@ class Wait:
                 and (future.cancelled() or future.exception() is not None)
             ):
                 self.dropped.add(n)
-                self.report(n)
+                self.report(n, failure(future))
 
     def finish(self) -> None:
         """Hand over the values of the positions that are left."""
-        self.remove()
         kept = [n for n in range(len(self.values)) if n not in self.dropped]
-        self.then(
-            self.run,
-            self.field,
-            self.level,
+        self.go_on(
             [self.rows[n] for n in kept],
             self.slots and [self.slots[n] for n in kept],
             [self.values[n].result() for n in kept],
         )
 
+    def go_on(
+        self, rows: Sequence[int], slots: Sequence[Slot] | None, values: list[Value]
+    ) -> None:
+        """It is over: go on with the values of these positions."""
+        run, level = self.run, self.level
+        del run.active[self]
+        level.waits.remove(self)
+        self.then(run, self.field, level, rows, slots, values)
+
     def remove(self) -> None:
-        """It is over."""
+        """It is over, without a value."""
         del self.run.active[self]
         self.level.waits.remove(self)
 
-    def report(self, n: int) -> None:
+    def report(self, n: int, error: Exception) -> None:
         """The awaitable at position n failed."""
         slot = self.slots[n] if self.slots else ()
-        error = failure(self.values[n])
         self.run.fail(error, self.level, self.rows[n], self.field, slot)
 
     def drop(self, row: int, slot: Slot = ()) -> None:
@@ -199,11 +192,10 @@ class Wait:
             value.add_done_callback(retrieve)
         else:
             dispose(value)
-        if not self.started:  # there is no callback to come
-            self.left -= 1
-            if self.left == 0:
-                self.run.fresh.remove(self)
-                self.remove()
+        # One that has begun tells of its end.
+        if len(self.dropped) == len(self.values) and self in self.run.fresh:
+            self.run.fresh.remove(self)
+            self.remove()
 
     def abandon(self) -> list[asyncio.Future[Value]]:
         """Cancel everything; the futures that have yet to end."""
@@ -223,9 +215,8 @@ class BatchWait(Wait):
 
     __slots__ = ()
 
-    def report(self, n: int) -> None:
+    def report(self, n: int, error: Exception) -> None:
         """The failure of a batch is the failure of each of its rows."""
-        error = failure(self.values[n])
         for row in self.rows:
             self.run.fail(error, self.level, row, self.field, ())
 

@@ -90,7 +90,7 @@ def test_arguments_are_let_go_with_the_plan_whose_fields_they_are() -> None:
     ((_, operation),) = engine.known.values()
     assert isinstance(operation, Operation)
     assert len(operation.variants) == MAX_VARIANTS
-    assert sum(len(kept) for _, kept in operation.known.values()) <= MAX_VARIANTS
+    assert sum(len(kept) for *_, kept in operation.known.values()) <= MAX_VARIANTS
 
 
 def test_fields_of_equal_variables_share_the_arguments_that_were_made() -> None:
@@ -100,4 +100,4 @@ def test_fields_of_equal_variables_share_the_arguments_that_were_made() -> None:
         assert told(engine, document, {"v": n}) == f"{{'value': {n}}}"
     ((_, operation),) = engine.known.values()
     assert isinstance(operation, Operation)
-    assert [len(kept) for _, kept in operation.known.values()] == [1, 1]
+    assert [len(kept) for *_, kept in operation.known.values()] == [1, 1]

@@ -89,3 +89,21 @@ async def test_what_is_below_one_is_begun_before_the_other_has_ended(text: str) 
     slow.waits = True
     found = await slow.data(text)
     assert found["one"] == {"more": "more of one"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{ one { leaf } two { leaf } }", "{ two { leaf } one { leaf } }"]
+)
+async def test_a_request_that_is_cancelled_in_any_turn_leaves_no_task(
+    text: str,
+) -> None:
+    slow = Slow()
+    slow.waits = True
+    before = asyncio.all_tasks()
+    request = asyncio.ensure_future(slow.data(text))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert asyncio.all_tasks() == before
