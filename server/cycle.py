@@ -31,7 +31,8 @@ class Cycle(RequestResponseCycle):
     response_complete = False
     chunked_encoding: bool | None = None
     expected_content_length = 0
-    _event: asyncio.Event | None = None
+    # Set when there is something to receive; None as long as nobody waits for it.
+    news: asyncio.Event | None = None
     _is_read = False
 
     def __init__(
@@ -56,18 +57,13 @@ class Cycle(RequestResponseCycle):
 
     @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]
-        """Set when there is something to receive."""
-        event = self._event
-        if event is None:
-            event = self._event = asyncio.Event()
+        """`news`, for uvicorn, which does not ask before somebody waits for it."""
+        news = self.news
+        if news is None:
+            news = self.news = asyncio.Event()
             if not self._is_read and (self.body or not self.more_body):
-                event.set()
-        return event
-
-    def tell(self) -> None:
-        """There is news of the client."""
-        if self._event is not None:
-            self._event.set()
+                news.set()
+        return news
 
     def whole_body(self) -> bytes | None:
         """See `head.Direct`."""
@@ -77,9 +73,10 @@ class Cycle(RequestResponseCycle):
         # As uvicorn's `receive` leaves it: the next one waits for the client to go.
         self.body = bytearray()
         self._is_read = True
-        if self._event is not None:
-            self._event.clear()
-        self.flow.resume_reading()
+        if self.news is not None:
+            self.news.clear()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         return body
 
     def write_whole(
@@ -92,8 +89,8 @@ class Cycle(RequestResponseCycle):
         """
         if self.response_started or self.disconnected or self.flow.write_paused:
             return False
-        fields = [*map(b": ".join, self.default_headers), *map(b": ".join, headers)]
-        rest = b"\r\n".join(fields)
+        fields = [*self.default_headers, *headers]
+        rest = b"\r\n".join(map(b": ".join, fields))
         # A line that we did not write would be another's header.
         if rest.count(b"\n") >= len(fields):
             return False
@@ -101,7 +98,8 @@ class Cycle(RequestResponseCycle):
         self.waiting_for_100_continue = False
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
         self.transport.write(b"".join((STATUS_LINE[status], lines, rest, end, body)))
-        self.tell()
+        if self.news is not None:
+            self.news.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()

@@ -21,7 +21,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 
-from .alarms import Alarms
 from .cycle import Cycle
 from .head import DIRECT
 
@@ -36,6 +35,9 @@ SLOW_BYTES: Final = 20 * 1024
 # A connection without a request may still ask, when nobody listens any more: what it
 # asks may be on the way, and closing would lose it unread.
 LAST_QUESTION_S: Final = 0.5
+
+# uvloop tells the time in milliseconds.
+CLOCK_S: Final = 0.001
 
 # Of the request line with its headers, and of what may follow a body: 16 full cookies.
 LARGEST_HEAD_BYTES: Final = 64 * 1024
@@ -67,8 +69,6 @@ class ServingConfig(uvicorn.Config):
     """uvicorn's settings and ours; handed to every worker process and protocol."""
 
     rules = ConnectionRules()
-    # For connections that wait for a request. Made with the first of a process.
-    idle: Alarms | None = None
 
 
 class StreamingHTTPProtocol(HttpToolsProtocol):
@@ -78,20 +78,23 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     cycle: Cycle
     _head_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None  # the loop's time; None: something is going on
+    _is_leaving = False
     _in_head = False
     _upgrades = False
     _head_bytes = 0  # that came since the last head, or piece of a body, was whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self.config.idle is None:
-            self.config.idle = Alarms(self.loop, self.timeout_keep_alive)
-        self._idle = self.config.idle
+        leaving = self.app_state.get(LEAVING)
+        self._is_leaving = isinstance(leaving, asyncio.Event) and leaving.is_set()
         if len(self.connections) > self.config.rules.most:
             transport.write(_TOO_MANY)
             transport.close()
         else:
             self._expect_head()
+            self._look_whether_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
@@ -135,7 +138,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self.on_response_complete,
             keep_alive=version != "1.0"
             and parser.should_keep_alive()
-            and not self._is_leaving(),
+            and not self._is_leaving,
             expects_100_continue=self.expect_100_continue,
         )
         scope["state"][DIRECT] = cycle
@@ -178,7 +181,8 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.tell()
+        if cycle.news is not None:
+            cycle.news.set()
 
     def on_message_complete(self) -> None:
         self._head_bytes = 0
@@ -186,7 +190,8 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if self._upgrades or cycle.response_complete:
             return
         cycle.more_body = False
-        cycle.tell()
+        if cycle.news is not None:
+            cycle.news.set()
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_timers()  # sockets have bounds of their own
@@ -206,13 +211,14 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             return
-        # The rest of uvicorn's own, with an alarm in the place of its timer.
+        # The rest of uvicorn's own, with the time in the place of a timer.
         self.server_state.total_requests += 1
-        self.flow.resume_reading()
-        self._idle.set(self.timeout_keep_alive_handler)
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        self._idle_since = self.loop.time()
 
     def _unset_keepalive_if_required(self) -> None:
-        self._idle.call_off(self.timeout_keep_alive_handler)
+        self._idle_since = None
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size() > 0:
@@ -221,6 +227,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
 
     def leave(self) -> None:
         """Answers say from now on that the connection closes after them."""
+        self._is_leaving = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -236,9 +243,15 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         if isinstance(stopping, asyncio.Event):
             stopping.set()
 
-    def _is_leaving(self) -> bool:
-        leaving = self.app_state.get(LEAVING)
-        return isinstance(leaving, asyncio.Event) and leaving.is_set()
+    def _look_whether_idle(self) -> None:
+        """One timer for all requests of a connection, which ends it when it is time."""
+        left_s: float = self.timeout_keep_alive
+        if self._idle_since is not None:
+            left_s += self._idle_since - self.loop.time()
+        if left_s < CLOCK_S:
+            self.timeout_keep_alive_handler()
+        else:
+            self._idle_timer = self.loop.call_later(left_s, self._look_whether_idle)
 
     def _expect_head(self, within_s: float | None = None) -> None:
         if within_s is None:
@@ -273,10 +286,10 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self._watch_reader()
 
     def _stop_timers(self) -> None:
-        for timer in (self._head_timer, self._reader_timer):
+        for timer in (self._head_timer, self._reader_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
-        self._head_timer = self._reader_timer = None
+        self._head_timer = self._reader_timer = self._idle_timer = None
 
 
 class AbortingSocketProtocol(WebSocketsSansIOProtocol):

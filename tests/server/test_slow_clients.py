@@ -123,6 +123,24 @@ async def test_a_request_in_time_is_answered_however_often(port: int) -> None:
             await asyncio.sleep(BOUND_S / 3)
 
 
+async def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
+    """Tried without `_idle_since` set back: the second request is not answered."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1.5 if scope["path"] == "/slow" else 0)
+        await app(scope, receive, send)
+
+    config = config_of(slow, ConnectionRules())
+    async with (
+        served(slow, config=config) as url,
+        connected(int(url.rsplit(":", 1)[1])) as (reader, writer),
+    ):
+        for path in (b"/", b"/slow"):
+            writer.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(2) == b"ok"
+
+
 async def test_more_connections_than_there_is_room_for_are_refused_at_once() -> None:
     """Tried without the bound: the third waits among the others."""
     config = config_of(app, ConnectionRules(most=2))
