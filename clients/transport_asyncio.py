@@ -12,10 +12,12 @@ from collections.abc import AsyncIterable
 from math import inf
 from typing import Final
 
+import msgspec
+
 from .http1.body import Body
 from .http1.connection import Asking, Connection
 from .http1.pool import Origin, Pool
-from .http1.requests import address_of, head, message, refused
+from .http1.requests import address_of, message, refused
 from .transport import Answer, HTTPLimits, Incoming, Outgoing, TransportError
 
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -33,9 +35,12 @@ class AsyncioTransport:
         self, request: Outgoing, *, timeout_s: float, max_bytes: int
     ) -> Answer:
         """See `Transport.exchange`."""
-        origin, target = self._place(request)
+        origin = self._pool.origins.get((request.base, request.server_name))
+        target = request.target
+        if origin is None:
+            origin, target = self._place(request)
         sent = message(request, target, origin.shown)
-        now = self._pool.now()
+        now = self._pool.loop().time()
         asking = Asking(
             now + timeout_s, self._read_s, max_bytes, request.method == "HEAD"
         )
@@ -53,7 +58,7 @@ class AsyncioTransport:
         """See `Transport.open`."""
         origin, target = self._place(request)
         sent = message(request, target, origin.shown)
-        now = self._pool.now()
+        now = self._pool.loop().time()
         asking = Asking(now + timeout_s, self._read_s, inf, request.method == "HEAD")
         connection = origin.take(now, alive=request.method not in _READS)
         if connection is None:
@@ -71,8 +76,8 @@ class AsyncioTransport:
         """See `Transport.upload`. An answer that comes early ends it between chunks."""
         origin, target = self._place(request)
         upload = _Upload(request)
-        sent = head(request, target, origin.shown, upload.headers, upload.framing)
-        now = self._pool.now()
+        sent = message(upload.request, target, origin.shown, upload.framing)
+        now = self._pool.loop().time()
         asking = Asking(inf, self._read_s, inf, request.method == "HEAD")
         connection = origin.take(now, alive=request.method not in _READS)
         if connection is None:
@@ -115,9 +120,11 @@ class _Upload:
 
     def __init__(self, request: Outgoing) -> None:
         """Raises: TransportError."""
-        self.headers = dict(request.headers)
-        given = [name for name in self.headers if name.lower() == "content-length"]
-        lengths = [self.headers.pop(name) for name in given]
+        headers = dict(request.headers)
+        given = [name for name in headers if name.lower() == "content-length"]
+        lengths = [headers.pop(name) for name in given]
+        # Without the length, which `framing` tells.
+        self.request = msgspec.structs.replace(request, headers=headers)
         self._left: int | None = None
         self.framing = "\r\nTransfer-Encoding: chunked\r\n\r\n"
         if lengths:

@@ -24,6 +24,7 @@ from .body import Body
 MOST_HEAD_BYTES: Final = 64 * 1024
 _MOST_NAMES: Final = 256
 _WITHOUT_BODY: Final = frozenset({204, 304})
+_UNPARSED: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class Owner(Protocol):
@@ -72,6 +73,8 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._chunks: list[bytes] = []
+        # What was gathered of a body that came in several reads.
+        self._parts: list[bytes] = []
         # The parser calls it for each piece of a body, without any Python of ours.
         self.on_body = self._chunks.append
         self._parser = httptools.HttpResponseParser(self)
@@ -89,7 +92,7 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """A request can be written."""
-        return not (self._closed or self._transport.is_closing())
+        return not (self._closed or self.is_closing())
 
     def exchange(self, message: bytes, asking: Asking) -> asyncio.Future[Answer]:
         """Send; the answer comes whole."""
@@ -173,6 +176,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        # For `take`, without a function of ours.
+        self.is_closing = transport.is_closing
 
     def data_received(self, data: bytes) -> None:
         if not self._busy:
@@ -180,7 +185,12 @@ class Connection(asyncio.Protocol):
             self._close()
         elif not self._status and len(data) > MOST_HEAD_BYTES - self._since_body:
             self._read_long_head(data)
-        elif self._read(data):
+        else:
+            try:
+                self._parser.feed_data(data)
+            except _UNPARSED:
+                if not self._is_whole():
+                    return
             if self._complete:
                 self._end()
             else:
@@ -251,10 +261,10 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, asking: Asking) -> None:
         self._asking = asking
-        self._renew()
+        due, ends_at = self._loop.time() + asking.read_s, asking.ends_at
+        self.due = due if due < ends_at else ends_at
         self._busy = True
         self._headers = {}
-        self._parts: list[bytes] = []
         self._status = self._since_body = self._size = 0
         self._complete = self._interim = self._ends_with_connection = False
         self._keeps = False
@@ -263,16 +273,20 @@ class Connection(asyncio.Protocol):
         """Parse. False: the call has failed."""
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not self._complete:
-                if self._oversize:
-                    self._fail_oversize()
-                else:
-                    self._fail("malformed", "the answer is not HTTP/1.1")
-                return False
-            # The answer is whole, and what follows it is nobody's.
-            self._keeps = False
+        except _UNPARSED:
+            return self._is_whole()
         return True
+
+    def _is_whole(self) -> bool:
+        """After the parser refused to go on. False: the call has failed."""
+        if self._complete:
+            # What follows the answer is nobody's.
+            self._keeps = False
+        elif self._oversize:
+            self._fail_oversize()
+        else:
+            self._fail("malformed", "the answer is not HTTP/1.1")
+        return self._complete
 
     def _read_long_head(self, data: bytes) -> None:
         """Look at no more of it than a head may have, before the rest."""
@@ -353,6 +367,7 @@ class Connection(asyncio.Protocol):
         chunks.clear()
         if parts:
             body = b"".join((*parts, body))
+            parts.clear()
         if len(body) > self._asking.most_bytes:
             self._fail_oversize()
             return

@@ -43,7 +43,7 @@ class Origin:
             connection = idle.pop()
             if (
                 connection.due > now
-                and connection.usable
+                and not connection.is_closing()
                 and not (alive and connection.has_news())
             ):
                 return connection
@@ -53,7 +53,7 @@ class Origin:
     def rest(self, connection: Connection) -> None:
         """See `Owner`: for who waits, or to be kept."""
         pool = self.pool
-        connection.due = pool.now() + pool.keepalive_s
+        connection.due = pool.loop().time() + pool.keepalive_s
         if pool.queue or self.retired:
             pool.hand_on(self, connection)
         else:
@@ -92,11 +92,7 @@ class Pool:
         self.queue: deque[_Waiting] = deque()
         self._look: asyncio.TimerHandle | None = None
         self._closed = False
-        self._loop = own_loop()
-
-    def now(self) -> float:
-        """The loop's time."""
-        return self._loop().time()
+        self.loop = own_loop()
 
     def origin(self, key: tuple[str, str | None], address: Address) -> Origin:
         """A new one, known by this key from now on."""
@@ -110,7 +106,7 @@ class Pool:
 
     async def acquire(self, origin: Origin, ends_at: float) -> Connection:
         """A connection, when none is idle. Raises: TransportError, nothing sent."""
-        now = self.now()
+        now = self.loop().time()
         until = min(ends_at, now + self._limits.connect_s)
         while True:
             given = await self._turn(origin, until)
@@ -158,7 +154,7 @@ class Pool:
             self._open += 1
             return None
         turn: asyncio.Future[Connection | None]
-        turn = self._loop().create_future()
+        turn = self.loop().create_future()
         self.queue.append(_Waiting(origin, until, turn))
         self._watch()
         try:
@@ -199,7 +195,7 @@ class Pool:
         return self.queue[0] if self.queue else None
 
     async def _connect(self, origin: Origin, until: float) -> Connection:
-        loop = self._loop()
+        loop = self.loop()
         try:
             connection = await connect(
                 origin.address,
@@ -220,11 +216,11 @@ class Pool:
 
     def _watch(self) -> None:
         if self._look is None:
-            self._look = self._loop().call_later(LOOK_S, self._look_round)
+            self._look = self.loop().call_later(LOOK_S, self._look_round)
 
     def _look_round(self) -> None:
         """End what is overdue; look again while there is anything."""
-        now = self.now()
+        now = self.loop().time()
         for connection in [one for one in self._connections if one.due <= now]:
             connection.overdue()
         for waiting in self.queue:

@@ -13,11 +13,19 @@ from urllib.parse import quote, urlsplit
 
 from clients.transport import Outgoing, TransportError
 
-_METHODS: Final = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-)
-# Without a body these say so; the others would have one by a mistake only.
-_EXPECTED_TO_HAVE_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_END: Final = "\r\n\r\n"
+_EMPTY: Final = "\r\nContent-Length: 0\r\n\r\n"
+# How the head of a request without a body ends. Those that are expected to have one say
+# so; the others would have one by a mistake only.
+_BODILESS: Final = {
+    "GET": _END,
+    "HEAD": _END,
+    "POST": _EMPTY,
+    "PUT": _EMPTY,
+    "PATCH": _EMPTY,
+    "DELETE": _END,
+    "OPTIONS": _END,
+}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OURS: Final = frozenset(
     {
@@ -78,38 +86,30 @@ def address_of(base: str, server_name: str | None) -> Address:
     )
 
 
-def message(request: Outgoing, target: str, host: str) -> bytes:
-    """The whole request. Raises: TransportError."""
-    body = request.body
-    if body is not None:
-        framing = f"\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head(request, target, host, request.headers, framing) + body
-    lacks = request.method in _EXPECTED_TO_HAVE_A_BODY
-    framing = "\r\nContent-Length: 0\r\n\r\n" if lacks else "\r\n\r\n"
-    return head(request, target, host, request.headers, framing)
-
-
-def head(
-    request: Outgoing, target: str, host: str, headers: Mapping[str, str], framing: str
+def message(
+    request: Outgoing, target: str, host: str, framing: str | None = None
 ) -> bytes:
-    """Request line and fields, `framing` with the empty line at the end.
-
-    `headers` are those of the request, but for what `framing` says.
+    """The whole request; or the head alone of one whose body follows, with `framing`,
+    which tells its length and ends in an empty line.
 
     Raises: TransportError.
     """
-    method, standing = request.method, request.standing
-    if method not in _METHODS:
+    method, body, headers = request.method, request.body, request.headers
+    ends = _BODILESS.get(method)
+    if ends is None:
         raise refused("the method is not one of ours")
+    if framing is not None:
+        ends = framing
+    elif body is not None:
+        ends = f"\r\nContent-Length: {len(body)}\r\n\r\n"
     # Whitespace of every kind: some servers take a tab for the end of the target.
     if "#" in target or not target.isascii() or target.split(None, 1) != [target]:
         target = _encoded(target)
-    lines = standing.lines
+    lines, address, token = request.standing.lines, request.forwarded_for, request.token
     if lines is None:
-        lines = standing.lines = _lines(standing.headers)
+        lines = request.standing.lines = _lines(request.standing.headers)
     if headers:
         lines += _lines(headers)
-    address, token = request.forwarded_for, request.token
     _check(f"{address}{token}{target}")
     if address is not None:
         lines += f"\r\nX-Forwarded-For: {address}"
@@ -117,9 +117,10 @@ def head(
         lines += f"\r\nAuthorization: Bearer {token}"
     named = "" if "Host" in headers else f"\r\nHost: {host}"
     try:
-        return f"{method} {target} HTTP/1.1{named}{lines}{framing}".encode("ascii")
+        head = f"{method} {target} HTTP/1.1{named}{lines}{ends}".encode("ascii")
     except UnicodeEncodeError:
         raise refused("a header is not ASCII") from None
+    return head if body is None else head + body
 
 
 def _lines(headers: Mapping[str, str]) -> str:
