@@ -26,7 +26,7 @@ from clients.errors import (
 )
 from clients.http import CallScope
 
-from .cookie import USER_ID_LIMIT, SessionCookie
+from .cookie import SessionCookie
 from .endings import Endings
 from .even_timing import even_out
 from .login_limits import LoginLimiter, LoginLimits, account_name
@@ -38,7 +38,7 @@ from .records import (
     digest,
 )
 from .renewal import Authentication, TokenKeeper
-from .session import Session, SessionRef, Transport
+from .session import USER_ID_LIMIT, Session, SessionRef, Transport
 from .tasks import watch
 from .vault import TokenVault
 

@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from .seal import SealError, Unsealed, seal, unseal
 from .seal_keys import ProvenKeys
-from .session import Session, SessionRef, Transport
+from .session import USER_ID, VAULT_KEY, Session, SessionRef, Transport
 
 MAX_HEADER_BYTES: Final = 4096
 MAX_CHUNKS: Final = 4
 # What browsers and iron-session take for "no end" (ttl 0).
 MAX_AGE_FOREVER: Final = 2_147_483_647
 
-USER_ID, VAULT_KEY, USE = "userId", "vaultKey", "use"
-USER_ID_LIMIT: Final = 128
-VAULT_KEY_LENGTHS: Final = range(8, 257)
+# The member that makes a seal a bearer value.
+USE: Final = "use"
+
+_REF: Final = msgspec.json.Decoder(SessionRef)
 
 log = logging.getLogger("mainstem.session")
 
@@ -114,37 +117,27 @@ class SessionCookie:
         return "".join(values)
 
     def _open(self, value: str, source: Transport, shown: tuple[str, ...]) -> Session:
+        session = Session(source=source, shown_cookies=shown)
         if not value:
-            return Session(source=source, shown_cookies=shown)
-        now_ms = self._now_ms()
+            return session
+        settings, now_ms = self._settings, int(self._clock() * 1000)
         try:
             unsealed = unseal(
                 value,
-                passwords=self._settings.passwords,
+                passwords=settings.passwords,
                 now_ms=now_ms,
                 proven=self._proven,
             )
-            ref = _take_ref(source, unsealed.payload)
+            session.ref, session.extra = _told(source, unsealed)
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.
             log.warning("session refused", extra={"fields": {"reason": error.reason}})
-            return Session(source=source, shown_cookies=shown)
-        return Session(
-            ref,
-            source=source,
-            extra=unsealed.payload,
-            shown_cookies=shown,
-            changed=ref is not None and self._needs_reseal(unsealed, now_ms),
+            return session
+        # Then it is sealed again: half of its time is over at the latest.
+        session.changed = session.ref is not None and (
+            unsealed.old_password or unsealed.left_ms * 2 < settings.ttl_s * 1000
         )
-
-    def _needs_reseal(self, unsealed: Unsealed, now_ms: int) -> bool:
-        """Sealed with an old password, or less than half of its time is left."""
-        if unsealed.old_password:
-            return True
-        if unsealed.expires_at_ms is None:
-            return False
-        left_ms = unsealed.expires_at_ms - now_ms
-        return left_ms * 2 < self._settings.ttl_s * 1000
+        return session
 
     def _seal(self, payload: Mapping[str, object]) -> str:
         settings = self._settings
@@ -152,7 +145,7 @@ class SessionCookie:
             payload,
             passwords=settings.passwords,
             ttl_s=settings.ttl_s,
-            now_ms=self._now_ms(),
+            now_ms=int(self._clock() * 1000),
         )
 
     @staticmethod
@@ -172,24 +165,34 @@ class SessionCookie:
             parts.append("Secure")
         return "; ".join([*parts, "SameSite=Lax"])
 
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
+
+def _told(
+    source: Transport, unsealed: Unsealed
+) -> tuple[SessionRef | None, dict[str, object]]:
+    """Whose session it is, and what else the seal says. Raises: SealError."""
+    if source == "bearer":
+        return _taken_apart(unsealed.payload, use="bearer")
+    try:
+        return _REF.decode(unsealed.json), {}
+    except ValueError:
+        # It says more, or something else.
+        return _taken_apart(unsealed.payload, use=None)
 
 
-def _take_ref(source: Transport, payload: dict[str, object]) -> SessionRef | None:
-    """Take out who the payload says it is, if it was made for this purpose.
+def _taken_apart(
+    payload: dict[str, object], *, use: str | None
+) -> tuple[SessionRef | None, dict[str, object]]:
+    """As `_told`, if the payload was made for this `use`.
 
     None for a session that nobody has signed in to; the Next.js application seals
     such ones. Raises: SealError.
     """
-    purpose = "bearer" if source == "bearer" else None
-    if payload.get(USE) != purpose:
+    if payload.get(USE) != use:
         raise SealError("wrong-purpose")
-    user_id, vault_key = payload.pop(USER_ID, None), payload.pop(VAULT_KEY, None)
-    if user_id is None or vault_key is None:
-        return None
-    if not isinstance(user_id, str) or not isinstance(vault_key, str):
-        raise SealError("invalid")
-    if not 0 < len(user_id) <= USER_ID_LIMIT or len(vault_key) not in VAULT_KEY_LENGTHS:
-        raise SealError("invalid")
-    return SessionRef(user_id, vault_key)
+    told = {name: payload.pop(name, None) for name in (USER_ID, VAULT_KEY)}
+    if None in told.values():
+        return None, payload
+    try:
+        return msgspec.convert(told, SessionRef), payload
+    except msgspec.ValidationError:
+        raise SealError("invalid") from None

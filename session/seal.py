@@ -6,19 +6,19 @@ it out as a bearer value. Checked by the vectors in `tests/session/`.
 """
 
 import binascii
-import hmac
 import json
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from .json_text import from_json
-from .seal_keys import BLOCK, ProvenKeys, SealKeys
+from .seal_keys import TO_BASE64URL, ProvenKeys, SealKeys
 
 Reason = Literal["invalid", "expired", "unknown-password", "wrong-purpose"]
 
@@ -28,13 +28,15 @@ SKEW_MS: Final = 60_000
 MAX_LENGTH: Final = 16_384
 MIN_PASSWORD_LENGTH: Final = 32
 
-_EXPIRATION: Final = re.compile(rb"[1-9][0-9]{0,15}\Z")
+# What the MAC is over (prefix, id of the password, salt, IV, ciphertext, end), then the
+# salt of the MAC and the MAC.
+_SEAL: Final = re.compile(
+    rb"(Fe26\.2\*([^*]*)\*([^*]*)\*([^*]*)\*([^*]*)\*([1-9][0-9]{0,15})?)"
+    rb"\*([^*]*)\*([^*]*)"
+)
 _PASSWORD_ID: Final = re.compile(r"\w{1,32}\Z", re.ASCII)
 # From base64url to base64; what is base64's alone becomes what is in neither.
 _TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
-_TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
-# By how many bytes are missing of a block.
-_PADDING: Final = [bytes([missing]) * missing for missing in range(BLOCK + 1)]
 
 
 class SealError(Exception):
@@ -48,9 +50,22 @@ class SealError(Exception):
 class Unsealed(msgspec.Struct, frozen=True, gc=False):
     """What was in a seal, and how it was sealed."""
 
-    payload: dict[str, object]
-    expires_at_ms: int | None
+    json: bytes
+    left_ms: float  # till it ends; inf if it never does
     old_password: bool
+
+    @property
+    def payload(self) -> dict[str, object]:
+        """The JSON decoded. Raises: SealError."""
+        try:
+            value = from_json(self.json)
+        except (ValueError, RecursionError):
+            raise SealError("invalid") from None
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise SealError("invalid")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,7 @@ def seal(
     password_id = newest(passwords)
     salt, mac_salt = nonces.encryption_salt.encode(), nonces.mac_salt.encode()
     keys = SealKeys((passwords[password_id], mac_salt, salt))
-    ciphertext = keys.encrypt(nonces.iv, _pad(_to_json(payload)))
+    ciphertext = keys.encrypt(nonces.iv, _to_json(payload))
     base = b"*".join(
         (
             PREFIX,
@@ -92,8 +107,7 @@ def seal(
             str(now_ms + ttl_s * 1000).encode() if ttl_s else b"",
         )
     )
-    mac = _to_base64url(keys.mac(base))
-    return (b"*".join((base, mac_salt, mac)) + SUFFIX).decode()
+    return (b"*".join((base, mac_salt, keys.mac(base))) + SUFFIX).decode()
 
 
 def unseal(
@@ -103,7 +117,7 @@ def unseal(
     now_ms: int,
     proven: ProvenKeys | None = None,
 ) -> Unsealed:
-    """The payload of `value`. Raises: SealError.
+    """What is in `value`. Raises: SealError.
 
     The order of the checks is iron-session's; nothing is decrypted before the MAC.
     `proven` keeps keys from call to call; without it they are derived each time.
@@ -113,29 +127,27 @@ def unseal(
     if "%" in value:
         value = unquote(value)
     sealed = value.partition("~")[0].encode("utf-8", "surrogatepass")
-    try:
-        base, mac_salt, mac = sealed.rsplit(b"*", 2)
-        prefix, id_text, salt, iv, ciphertext, expiration = base.split(b"*")
-    except ValueError:
-        raise SealError("invalid") from None
-    if prefix != PREFIX:
+    parts = _SEAL.fullmatch(sealed)
+    if parts is None:
         raise SealError("invalid")
-    expires_at_ms = _check_expiration(expiration, now_ms)
+    base, id_text, salt, iv, ciphertext, end, mac_salt, mac = parts.groups()
+    left_ms = inf if end is None else int(end) - now_ms
+    if left_ms <= -SKEW_MS:
+        raise SealError("expired")
     password_id = id_text.decode("utf-8", "surrogatepass")
     password = passwords.get(password_id or "default")
     if password is None:
         raise SealError("unknown-password")
     proven = ProvenKeys() if proven is None else proven
-    keys = proven.of((password, mac_salt, salt))
-    # As text: a second spelling of the same bytes is not what was sealed.
-    if not hmac.compare_digest(_to_base64url(keys.mac(base)), mac):
+    keys = proven.prove((password, mac_salt, salt), base, mac)
+    if keys is None:
         raise SealError("invalid")
-    proven.keep(keys)
-    return Unsealed(
-        payload=_opened(keys, iv, ciphertext),
-        expires_at_ms=expires_at_ms,
-        old_password=len(passwords) > 1 and password_id != newest(passwords),
-    )
+    try:
+        plain = keys.decrypt(_from_base64url(iv), _from_base64url(ciphertext))
+    except ValueError:
+        raise SealError("invalid") from None
+    old_password = len(passwords) > 1 and password_id != newest(passwords)
+    return Unsealed(plain, left_ms, old_password)
 
 
 def newest(passwords: Mapping[str, str]) -> str:
@@ -187,45 +199,6 @@ def _checked(passwords: dict[str, str]) -> dict[str, str]:
     return passwords
 
 
-def _check_expiration(expiration: bytes, now_ms: int) -> int | None:
-    if not expiration:
-        return None
-    if not _EXPIRATION.match(expiration):
-        raise SealError("invalid")
-    expires_at_ms = int(expiration)
-    if expires_at_ms <= now_ms - SKEW_MS:
-        raise SealError("expired")
-    return expires_at_ms
-
-
-def _opened(keys: SealKeys, iv_text: bytes, text: bytes) -> dict[str, object]:
-    iv, ciphertext = _from_base64url(iv_text), _from_base64url(text)
-    if len(iv) != BLOCK or not ciphertext or len(ciphertext) % BLOCK:
-        raise SealError("invalid")
-    try:
-        value = from_json(_unpad(keys.decrypt(iv, ciphertext)))
-    except (ValueError, RecursionError):
-        raise SealError("invalid") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise SealError("invalid")
-    return value
-
-
-def _pad(plain: bytes) -> bytes:
-    """PKCS #7: as many bytes as are missing (16 if none), each of them that number."""
-    return plain + _PADDING[BLOCK - len(plain) % BLOCK]
-
-
-def _unpad(padded: bytes) -> bytes:
-    """Raises: ValueError."""
-    added = padded[-1]
-    if not 0 < added <= BLOCK or not padded.endswith(_PADDING[added]):
-        raise ValueError("not padded")
-    return padded[:-added]
-
-
 def _to_json(payload: Mapping[str, object]) -> bytes:
     """As `JSON.stringify` writes it: compact, unescaped, lone surrogates escaped."""
     text = json.dumps(
@@ -235,14 +208,10 @@ def _to_json(payload: Mapping[str, object]) -> bytes:
 
 
 def _to_base64url(raw: bytes) -> bytes:
-    return binascii.b2a_base64(raw, newline=False).translate(_TO_BASE64URL, b"=")
+    return binascii.b2a_base64(raw, newline=False).translate(TO_BASE64URL, b"=")
 
 
 def _from_base64url(text: bytes) -> bytes:
+    """Raises: ValueError."""
     missing = b"=" * (-len(text) % 4)
-    try:
-        return binascii.a2b_base64(
-            text.translate(_TO_BASE64) + missing, strict_mode=True
-        )
-    except ValueError:
-        raise SealError("invalid") from None
+    return binascii.a2b_base64(text.translate(_TO_BASE64) + missing, strict_mode=True)

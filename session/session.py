@@ -6,18 +6,31 @@ no longer has its tokens, and `server/cookies.py` writes `Set-Cookie` when it
 `changed`. It holds no token: the upstreams' tokens stay in the vault.
 """
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 Transport = Literal["cookie", "bearer"]
 
+# Members of a seal.
+USER_ID, VAULT_KEY = "userId", "vaultKey"
+USER_ID_LIMIT: Final = 128
 
-class SessionRef(msgspec.Struct, frozen=True, gc=False):
-    """What a seal says: whose session it is and where its tokens lie."""
 
-    user_id: str
-    vault_key: str
+class SessionRef(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={"user_id": USER_ID, "vault_key": VAULT_KEY},
+    forbid_unknown_fields=True,
+):
+    """What a seal says: whose session it is and where its tokens lie.
+
+    The bounds are kept where it is decoded (`session/cookie.py`).
+    """
+
+    user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_LIMIT)]
+    vault_key: Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 
     def __repr__(self) -> str:
         return f"SessionRef(user_id={self.user_id!r})"

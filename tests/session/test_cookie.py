@@ -188,6 +188,7 @@ def test_a_bearer_session_writes_no_cookie(cookie: SessionCookie) -> None:
         {"userId": "u" * 129, "vaultKey": "vault-key-1"},
         {"userId": "user-1", "vaultKey": "short"},
         {"userId": "user-1", "vaultKey": "k" * 257},
+        {"userId": "user-1", "vaultKey": "short", "theme": "dark"},
         {"userId": "user-1"},
         {},
     ],
@@ -198,6 +199,25 @@ def test_a_payload_without_a_usable_session_is_anonymous(
     session = cookie.read({NAME: sealed(payload, clock)})
     assert not session.is_open
     assert not session.changed
+
+
+@pytest.mark.parametrize("other", [{}, {"theme": "dark"}])
+@pytest.mark.parametrize(
+    ("user_id", "vault_key"),
+    [("u", "k" * 8), ("ü" * 128, "k" * 256), ("\ud800", "vault-key-1")],
+)
+def test_a_session_is_read_alike_whatever_else_its_seal_says(
+    cookie: SessionCookie,
+    clock: Clock,
+    user_id: str,
+    vault_key: str,
+    other: dict[str, object],
+) -> None:
+    """What says no more than that is decoded in one step, the rest by its members."""
+    payload = {"userId": user_id, "vaultKey": vault_key, **other}
+    session = cookie.read({NAME: sealed(payload, clock)})
+    assert session.ref == SessionRef(user_id, vault_key)
+    assert session.extra == other
 
 
 def test_a_refused_cookie_is_logged_without_its_value(
