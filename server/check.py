@@ -121,7 +121,7 @@ async def _flux(resources: Resources) -> Finding:
 def _check_token(resources: Resources) -> str | None:
     """None when tokens come out of the vault: there is nobody's to use."""
     try:
-        return resources.flux_tokens.token(user_id=CHECK_SUBJECT, vaulted=None)
+        return resources.flux_tokens.token(user_id=CHECK_SUBJECT, record=None)
     except NotAuthenticatedError:
         return None
 

@@ -16,8 +16,9 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -37,6 +38,22 @@ NONCE_BYTES: Final = 12
 MAX_STORED_BYTES: Final = 65_536
 
 log = logging.getLogger("mainstem.session")
+
+
+_Token = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Ours(
+    TokenPair, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True
+):
+    """All that is in a record, unless another application adds to it."""
+
+    access_token: _Token
+    refresh_token: _Token
+    vault_key: object = msgspec.UNSET
+
+
+_OURS: Final = msgspec.json.Decoder(_Ours)
 
 
 class _RefusedError(Exception):
@@ -116,17 +133,19 @@ class RecordCodec:
             plain = self._decrypt(vault_key, stored)
         elif self._mode == "required":
             raise _RefusedError("not encrypted")
-        value = _members(plain)
-        access, refresh = value.pop(ACCESS, None), value.pop(REFRESH, None)
-        if not isinstance(access, str) or not isinstance(refresh, str):
-            raise _RefusedError("no tokens")
-        if not access or not refresh:
-            raise _RefusedError("emptied")
-        own_key = value.pop(VAULT_KEY, vault_key if plain is stored else None)
+        other: dict[str, object] = {}
+        try:
+            ours = _OURS.decode(plain)
+        except (ValueError, RecursionError):
+            ours, other = _taken_apart(plain)
+        own_key = ours.vault_key
+        if own_key is msgspec.UNSET and plain is stored:
+            own_key = vault_key
         if own_key != vault_key:
             raise _RefusedError("made for another vault key")
-        pair = TokenPair(access, refresh)
-        return VaultRecord(pair, stored, value, AccessClaims.of(access))
+        # Not `ours` itself: pairs are compared, and those of two classes never equal.
+        pair = TokenPair(ours.access_token, ours.refresh_token)
+        return VaultRecord(pair, stored, other, AccessClaims.of(pair.access_token))
 
     def _encrypt(self, vault_key: str, plain: bytes) -> bytes:
         head = f"{FORMAT}.{self._newest}."
@@ -165,11 +184,17 @@ def _to_json(value: Mapping[str, object]) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _members(plain: bytes) -> dict[str, object]:
+def _taken_apart(plain: bytes) -> tuple[_Ours, dict[str, object]]:
+    """What is ours, and what is another application's."""
     try:
         value = from_json(plain)
     except (ValueError, RecursionError):
         raise _RefusedError("not JSON") from None
     if not isinstance(value, dict):
         raise _RefusedError("not an object")
-    return value
+    access, refresh = value.pop(ACCESS, None), value.pop(REFRESH, None)
+    if not isinstance(access, str) or not isinstance(refresh, str):
+        raise _RefusedError("no tokens")
+    if not access or not refresh:
+        raise _RefusedError("emptied")
+    return _Ours(access, refresh, value.pop(VAULT_KEY, msgspec.UNSET)), value

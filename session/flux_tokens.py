@@ -14,6 +14,8 @@ import jwt
 
 from clients.errors import NotAuthenticatedError
 
+from .records import VaultRecord
+
 FluxTokenSource = Literal["mint", "vault", "none"]
 
 # A token is not handed out in its last seconds: it must live through the call.
@@ -34,8 +36,11 @@ class FluxTokenSettings:
 class FluxTokens(Protocol):
     """One way to come by a person's Flux token."""
 
-    def token(self, *, user_id: str, vaulted: str | None) -> str | None:
-        """The token to send; None sends no Authorization header."""
+    def token(self, *, user_id: str, record: VaultRecord | None) -> str | None:
+        """The token to send; None sends no Authorization header.
+
+        `record` is the person's in the vault, if it is a session's token.
+        """
 
     def forget(self, *, user_id: str, refused: str) -> None:
         """The upstream refused `refused`: never hand it out again."""
@@ -57,8 +62,8 @@ class FluxTokenMinter:
         self._clock = clock
         self._cached: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
-    def token(self, *, user_id: str, vaulted: str | None) -> str:
-        """A token for `user_id`; what is vaulted does not matter here."""
+    def token(self, *, user_id: str, record: VaultRecord | None) -> str:
+        """A token for `user_id`; what is in the vault does not matter here."""
         now = self._clock()
         cached, usable_until = self._cached.get(user_id, ("", 0.0))
         if now < usable_until:
@@ -87,8 +92,9 @@ class FluxTokenMinter:
 class VaultedFluxTokens:
     """The member `fluxToken` that another application keeps in the vault record."""
 
-    def token(self, *, user_id: str, vaulted: str | None) -> str:
+    def token(self, *, user_id: str, record: VaultRecord | None) -> str:
         """What is vaulted. Raises: NotAuthenticatedError when nothing is."""
+        vaulted = record.flux_token if record else None
         if vaulted is None:
             raise NotAuthenticatedError("no Flux token in the vault", service="flux")
         return vaulted
@@ -100,7 +106,7 @@ class VaultedFluxTokens:
 class NoFluxTokens:
     """No Authorization header: a Flux project that answers to everybody."""
 
-    def token(self, *, user_id: str, vaulted: str | None) -> None:
+    def token(self, *, user_id: str, record: VaultRecord | None) -> None:
         """Always none."""
 
     def forget(self, *, user_id: str, refused: str) -> None:

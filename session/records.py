@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -86,18 +87,17 @@ class VaultRecord(msgspec.Struct, frozen=True, gc=False):
     def issued_at(self) -> float:
         return self.claims.issued_at or 0.0
 
-    def fresh_at(self, now: float, *, margin_s: float) -> bool:
-        """Whether the access token lives on for `margin_s`.
+    def fresh_until(self, *, margin_s: float) -> float:
+        """When the access token is to be renewed: `margin_s` before its end.
 
         For tokens that live shorter than ten margins a tenth of their life is kept
         free instead: otherwise each new token would be renewed at once. A token that
         does not tell its end counts as fresh; the upstream will say when it is not.
         """
-        end = self.claims.expires_at
+        begin, end = self.claims.issued_at, self.claims.expires_at
         if end is None:
-            return True
-        life = end - self.issued_at if self.claims.issued_at else end - now
-        return now < end - min(margin_s, max(life, 0.0) / 10)
+            return inf
+        return end - min(margin_s, max(end - begin, 0.0) / 10) if begin else end
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,24 +63,13 @@ _UNFINISHED: Final = object()
 log = logging.getLogger("mainstem.session")
 
 
-class _Question(SharedRead[T]):
-    __slots__ = ("asked_again", "command", "deadline", "lost", "since")
-
-    def __init__(
-        self,
-        command: bytes,
-        convert: Callable[[Any], T],
-        loop: asyncio.AbstractEventLoop,
-        *,
-        deadline: float,
-        lost: Callable[[Exception], None] | None,
-    ) -> None:
-        super().__init__(convert, loop)
-        self.command = command
-        self.lost = lost
-        self.since = loop.time()
-        self.deadline = deadline
-        self.asked_again = False
+class _Question(SharedRead[T], kw_only=True, eq=False):
+    command: bytes
+    # In event loop time.
+    since: float
+    deadline: float
+    lost: Callable[[Exception], None] | None
+    asked_again: bool = False
 
     def fail(self, error: Exception) -> None:
         if self.lost is not None and not self.done:
@@ -182,9 +171,10 @@ class RedisReader:
         # Once: on Python 3.11 it is a system call.
         loop = self._loop = self._loop or asyncio.get_running_loop()
         question = _Question(
-            hiredis.pack_command(command),  # type: ignore[arg-type]  # a tuple of one
             convert,
             loop,
+            command=hiredis.pack_command(command),  # type: ignore[arg-type]  # a tuple of one
+            since=loop.time(),
             deadline=deadline,
             lost=lost,
         )

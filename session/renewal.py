@@ -174,7 +174,7 @@ class TokenKeeper:
 
     def is_fresh(self, record: VaultRecord) -> bool:
         """Whether the access token can be sent as it is."""
-        return record.fresh_at(self._clock(), margin_s=self._settings.margin_s)
+        return self._clock() < record.fresh_until(margin_s=self._settings.margin_s)
 
     async def renewed(self, ref: SessionRef, scope: CallScope) -> VaultRecord:
         """A record whose access token is not about to end. Raises: as `replaced`."""

@@ -72,8 +72,9 @@ async def watch(task: asyncio.Task[T], *, deadline: float, what: str) -> T:
 
     Raises: UpstreamTimeoutError when `deadline` (event loop time) comes first.
     """
-    left_s = deadline - asyncio.get_running_loop().time()
-    await asyncio.wait({task}, timeout=max(left_s, 0.0))
+    if not task.done():
+        left_s = deadline - asyncio.get_running_loop().time()
+        await asyncio.wait({task}, timeout=max(left_s, 0.0))
     if not task.done():
         raise UpstreamTimeoutError(f"{what} still runs at the deadline")
     return task.result()

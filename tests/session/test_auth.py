@@ -205,18 +205,18 @@ async def test_a_refused_minted_token_is_minted_anew(
 
 def test_a_minted_token_is_cached_until_30_s_before_its_end(clock: Clock) -> None:
     minter = FluxTokenMinter(MINT, clock=clock)
-    first = minter.token(user_id="u", vaulted=None)
+    first = minter.token(user_id="u", record=None)
     clock.advance(265)
-    assert minter.token(user_id="u", vaulted=None) == first
+    assert minter.token(user_id="u", record=None) == first
     clock.advance(6)
-    assert minter.token(user_id="u", vaulted=None) != first
-    assert minter.token(user_id="v", vaulted=None) != first
+    assert minter.token(user_id="u", record=None) != first
+    assert minter.token(user_id="v", record=None) != first
 
 
 def test_the_cache_of_minted_tokens_is_bounded(clock: Clock) -> None:
     minter = FluxTokenMinter(MINT, clock=clock)
     for number in range(MAX_CACHED + 5):
-        minter.token(user_id=f"u{number}", vaulted=None)
+        minter.token(user_id=f"u{number}", record=None)
     assert len(minter._cached) == MAX_CACHED
 
 

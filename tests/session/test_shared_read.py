@@ -66,3 +66,8 @@ async def test_only_the_first_end_counts() -> None:
 async def test_a_failure_that_nobody_awaits_is_no_warning() -> None:
     SharedRead(int).fail(VaultUnavailableError("nobody waits"))
     gc.collect()
+
+
+def test_no_repr_shows_an_answer() -> None:
+    """As it comes from the vault it holds tokens."""
+    assert "secret" not in repr(SharedRead.of("secret"))
