@@ -57,7 +57,8 @@ class RequestContext(msgspec.Struct, kw_only=True, eq=False):
     flux: FluxClient
     conduit: ConduitClient
     scope: CallScope
-    user_agent: str | None = None
+    # Asked by a sign-in alone.
+    user_agent: Callable[[], str | None] = lambda: None
     client_address: str | None = None
     # Whose operations are counted: an account, else an address.
     person: str = ""
@@ -111,6 +112,7 @@ class RequestContext(msgspec.Struct, kw_only=True, eq=False):
 
         Raises: NotAuthenticatedError.
         """
-        if self.session.user_id is None:
+        ref = self.session.ref
+        if ref is None:
             raise NotAuthenticatedError("nobody is signed in")
-        return self.session.user_id
+        return ref.user_id

@@ -72,7 +72,7 @@ async def sign_in(
         email,
         password,
         context.scope,
-        user_agent=context.user_agent,
+        user_agent=context.user_agent(),
         client_address=context.client_address,
         transport="bearer" if bearer else "cookie",
     )

@@ -43,12 +43,15 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     address = client_address(scope, settings.guard.trusted_proxy_hops)
     call_scope = _call_scope(scope, resources, address)
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
-    user_id = session.user_id
-    if user_id is not None:
-        resources.conduit_offers.note_id(user_id)
     flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
+    ref = session.ref
+    # Whose operations are counted: an account's, else an address's.
+    if ref is None:
+        person = f"address:{network(address) if address else ''}"
+    else:
+        person = f"user:{ref.user_id}"
+        resources.conduit_offers.note_id(ref.user_id)
     budget = resources.cost_budget
-    person = _person(user_id, address)
     charge = (
         None
         if budget is None
@@ -73,18 +76,15 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
             resources.conduit_offers,
         ),
         scope=call_scope,
-        user_agent=head_of(scope).text(b"user-agent")[:USER_AGENT_LIMIT] or None,
+        user_agent=partial(_user_agent, scope),
         client_address=address,
         person=person,
         charge=charge,
     )
 
 
-def _person(user_id: str | None, address: str | None) -> str:
-    """Whose operations are counted: an account's, else an address's."""
-    if user_id is not None:
-        return f"user:{user_id}"
-    return f"address:{network(address) if address else ''}"
+def _user_agent(scope: Scope) -> str | None:
+    return head_of(scope).text(b"user-agent")[:USER_AGENT_LIMIT] or None
 
 
 def _call_scope(scope: Scope, resources: Resources, address: str | None) -> CallScope:
@@ -96,7 +96,7 @@ def _call_scope(scope: Scope, resources: Resources, address: str | None) -> Call
         fresh_from=0.0 if settings.thrift.joins_sent else now,
         forwarded_for=address,
         calls=trace.calls,
-        max_calls=settings.protection.limits.upstream_calls.enforced,
+        max_calls=resources.max_calls,
     )
 
 

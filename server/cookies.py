@@ -6,6 +6,7 @@ session changed; each cookie in a header of its own. A bearer value takes the pl
 all cookies: with `Authorization: Bearer` the cookie is not even looked at.
 """
 
+import msgspec
 from starlette.types import Scope
 
 from session.cookie import SessionCookie
@@ -17,23 +18,24 @@ from .head import Head, RawHeaders
 _KEY = "session"
 
 
-class LateSession:
+class LateSession(msgspec.Struct, eq=False):
     """The session of one request; `read` unseals it at its first call."""
 
-    __slots__ = ("_cookie", "_head", "_session")
+    cookie: SessionCookie
+    head: Head
+    _session: Session | None = None
 
-    def __init__(self, cookie: SessionCookie, head: Head) -> None:
-        self._cookie = cookie
-        self._head = head
-        self._session: Session | None = None
+    def __repr__(self) -> str:
+        """Without the head, which holds the cookie."""
+        return f"<LateSession {self._session!r}>"
 
     def read(self) -> Session:
         if self._session is None:
-            value = bearer_value(self._head)
+            value = bearer_value(self.head)
             self._session = (
-                self._cookie.read(self._own_cookies())
+                self.cookie.read(self._own_cookies())
                 if value is None
-                else self._cookie.read_bearer(value)
+                else self.cookie.read_bearer(value)
             )
         return self._session
 
@@ -43,8 +45,8 @@ class LateSession:
         A seal holds nothing that is escaped in a cookie, and CPython's unquoting takes
         seconds for a cookie of backslashes (CVE-2024-7592, in 3.11 up to 3.11.9).
         """
-        name, own = self._cookie.name, {}
-        for one in self._head.joined(b"cookie", b";").split(";"):
+        name, own = self.cookie.name, {}
+        for one in self.head.joined(b"cookie", b";").split(";"):
             key, equals, value = one.partition("=")
             if equals and name in key:
                 own[key.strip()] = value.strip().strip('"')
@@ -55,7 +57,7 @@ class LateSession:
         if self._session is not None and self._session.changed:
             headers += [
                 (b"set-cookie", value.encode("latin-1"))
-                for value in self._cookie.write(self._session)
+                for value in self.cookie.write(self._session)
             ]
 
 

@@ -72,6 +72,8 @@ class Resources:
     documents: Documents
     # None when no budget is set: then no operation costs a round trip for it.
     cost_budget: CostBudget | None
+    # To the upstreams, of one request; None is no bound.
+    max_calls: int | None
     watch: SessionWatch
     slots: SessionSlots
     # The loop that all of this lives on.
@@ -138,6 +140,7 @@ async def open_resources(
             readiness=Readiness(probes(vault, flux, conduit), leaving=leaving),
             documents=documents,
             cost_budget=_cost_budget(settings, redis),
+            max_calls=settings.protection.limits.upstream_calls.enforced,
             watch=watch,
             slots=SessionSlots(settings.live.per_session),
             loop=loop,

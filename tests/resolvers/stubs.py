@@ -518,7 +518,7 @@ def make_context(world, *, signed_in=True, **more):
         flux=StubFlux(world),
         conduit=StubConduit(world),
         scope=CallScope(request_id="request-1", deadline=1e9),
-        user_agent="a browser",
+        user_agent=lambda: "a browser",
         client_address="192.0.2.1",
         **more,
     )
