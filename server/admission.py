@@ -60,7 +60,7 @@ class Admission:
     def leave(self) -> None:
         """The operation is over, in whatever way."""
         self._inside -= 1
-        if self._inside < AT_ONCE:
+        if self._line and self._inside < AT_ONCE:
             self._let_in(1)
 
     async def stand_in_line(self) -> None:

@@ -54,11 +54,14 @@ class Application(FastAPI):
     graphql: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _path(scope) == GRAPHQL_PATH:
-            scope["app"] = self
-            await self.graphql(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            # The path below the one that a proxy in front has cut off.
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if path == GRAPHQL_PATH:
+                scope["app"] = self
+                await self.graphql(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> Application:
@@ -165,12 +168,6 @@ def _storage_of(scope: Scope) -> ConduitStorage:
 
 def _readiness_of(scope: Scope) -> Readiness:
     return resources_of(scope).readiness
-
-
-def _path(scope: Scope) -> str:
-    """The path below the one that a proxy in front has cut off."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,8 @@ session changed; each cookie in a header of its own. A bearer value takes the pl
 all cookies: with `Authorization: Bearer` the cookie is not even looked at.
 """
 
+from typing import Final
+
 import msgspec
 from starlette.types import Scope
 
@@ -15,7 +17,7 @@ from session.session import Session
 from .guard import bearer_value
 from .head import Head, RawHeaders
 
-_KEY = "session"
+_KEY: Final = "mainstem.session"
 
 
 class LateSession(msgspec.Struct, eq=False):
@@ -63,10 +65,10 @@ class LateSession(msgspec.Struct, eq=False):
 
 def put_session(scope: Scope, late: LateSession) -> LateSession:
     """For `session_of`."""
-    scope["state"][_KEY] = late
+    scope[_KEY] = late
     return late
 
 
 def session_of(scope: Scope) -> Session:
-    late: LateSession = scope["state"][_KEY]
+    late: LateSession = scope[_KEY]
     return late.read()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
 from starlette.types import Receive
 
 from .alarms import Alarms
@@ -22,33 +23,25 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer."""
 
 
-class WhilePresent:
+class WhilePresent(msgspec.Struct, eq=False):
     """Runs its block, and cancels it when the client goes and `may_stop` says yes.
 
     `with` raises ClientGoneError then. Without `receive` nobody is watched, and
     with it not before one of the `alarms` rings.
     """
 
-    def __init__(
-        self,
-        receive: Receive | None,
-        alarms: Alarms,
-        *,
-        may_stop: Callable[[], bool],
-        abandon: Callable[[], None],
-    ) -> None:
-        self._receive = receive
-        self._alarms = alarms
-        self._may_stop = may_stop
-        self._abandon = abandon
-        self._gone = False
-        self._running: asyncio.Task[object] | None = None
-        self._watching: asyncio.Task[None] | None = None
+    receive: Receive | None
+    alarms: Alarms
+    may_stop: Callable[[], bool]
+    abandon: Callable[[], None]
+    _gone: bool = False
+    _running: asyncio.Task[object] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        if self._receive is not None:
-            self._running = asyncio.current_task(self._alarms.loop)
-            self._alarms.set(self._begin)
+        if self.receive is not None:
+            self._running = asyncio.current_task(self.alarms.loop)
+            self.alarms.set(self._begin)
         return self
 
     def __exit__(
@@ -57,7 +50,7 @@ class WhilePresent:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._alarms.call_off(self._begin)
+        self.alarms.call_off(self._begin)
         watching, self._watching = self._watching, None  # they would hold each other
         if watching is not None:
             # It ends on the loop's next turn, and can cancel nobody any more. To await
@@ -72,13 +65,13 @@ class WhilePresent:
         self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
-        receive, running = self._receive, self._running
+        receive, running = self.receive, self._running
         while receive is not None and (await receive())["type"] != "http.disconnect":
             pass
-        if running is not None and self._may_stop():
+        if running is not None and self.may_stop():
             self._gone = True
             before = running.cancelling()
-            self._abandon()
+            self.abandon()
             # Once: a read that is cut short may run in the operation's own task.
             if running.cancelling() == before:
                 running.cancel()

@@ -53,7 +53,7 @@ class Door:
         session = put_session(scope, LateSession(self._cookie, head))
         allowed = is_allowed(head, self._guard.cors_origins)
         # Taken out of the scope, to which it leads back: a cycle for the collector.
-        direct = scope["state"].pop(DIRECT, None)
+        direct = scope.pop(DIRECT, None)
         reader = head.get(b"origin") if allowed else None
         answer = Answer(send, direct, self._common, session, reader, trace)
         context_token = current_request_id.set(trace.request_id)

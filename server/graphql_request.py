@@ -30,10 +30,11 @@ class GraphQLRequest(msgspec.Struct, frozen=True):
 
 def from_body(content_type: str, body: bytes) -> GraphQLRequest:
     """Read a POST. Raises: RefusalError 400, 415."""
-    _check_content_type(content_type)
+    if content_type != JSON_TYPE:  # nearly all say it so
+        _check_content_type(content_type)
     if not body.strip():
         raise bad_request("The body is empty; it must be a JSON object.")
-    found = strict_json(body, otherwise=lambda: _why_not_json(body))
+    found = strict_json(body, otherwise=_why_not_json)
     if isinstance(found, list):
         raise bad_request("Batching is not supported: send one JSON object.")
     if not isinstance(found, dict):
@@ -64,8 +65,6 @@ def from_query_string(query_string: bytes) -> GraphQLRequest:
 
 
 def _check_content_type(content_type: str) -> None:
-    if content_type == JSON_TYPE:  # as nearly all say it
-        return
     media_type, _, rest = content_type.partition(";")
     charset = rest.partition("charset=")[2].strip().strip('"').lower()
     if media_type.strip().lower() != JSON_TYPE or charset not in ("", "utf-8", "utf8"):
@@ -77,7 +76,7 @@ def _check_content_type(content_type: str) -> None:
         )
 
 
-def strict_json(text: bytes, *, otherwise: Callable[[], str]) -> object:
+def strict_json(text: bytes, *, otherwise: Callable[[bytes], str]) -> object:
     """Strict JSON in which no object has two members of one name.
 
     orjson is the strict one (UTF-8, no NaN, bounded nesting) but takes the last of
@@ -89,7 +88,7 @@ def strict_json(text: bytes, *, otherwise: Callable[[], str]) -> object:
         # Not `decode`: it looks again for what may stand behind the value.
         _UNIQUE_NAMES.raw_decode(text.decode().lstrip())
     except orjson.JSONDecodeError:
-        raise bad_request(otherwise()) from None
+        raise bad_request(otherwise(text)) from None
     except RecursionError:
         raise bad_request("The JSON is nested too deeply.") from None
     return found
@@ -115,17 +114,19 @@ def _json_parameter(name: str, text: str) -> object:
     if not text:
         return None
     return strict_json(
-        text.encode(), otherwise=lambda: f"The parameter {name!r} is not valid JSON."
+        text.encode(), otherwise=lambda _: f"The parameter {name!r} is not valid JSON."
     )
 
 
 def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
     """The request in a JSON object. Raises: RefusalError 400."""
-    extensions = _map_parameter(parameters, "extensions")
+    extensions = parameters.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise _not_a_map("extensions")
     document_id = parameters.get("documentId")
     if document_id is not None and not isinstance(document_id, str):
         raise bad_request("The parameter 'documentId' must be a text or null.")
-    named = bool(document_id) or "persistedQuery" in (extensions or {})
+    named = bool(document_id) or bool(extensions and "persistedQuery" in extensions)
     query = parameters.get("query", "" if named else None)
     if query is None:
         raise bad_request("The parameter 'query' is missing.")
@@ -136,19 +137,17 @@ def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
     operation_name = parameters.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise bad_request("The parameter 'operationName' must be a text or null.")
+    variables = parameters.get("variables")
+    if variables is not None and not isinstance(variables, dict):
+        raise _not_a_map("variables")
     return GraphQLRequest(
         query=query,
-        variables=_map_parameter(parameters, "variables"),
+        variables=variables,
         operation_name=operation_name,
         extensions=extensions,
         document_id=document_id or None,
     )
 
 
-def _map_parameter(
-    parameters: Mapping[str, object], name: str
-) -> dict[str, object] | None:
-    value = parameters.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise bad_request(f"The parameter {name!r} must be an object or null.")
-    return value
+def _not_a_map(name: str) -> RefusalError:
+    return bad_request(f"The parameter {name!r} must be an object or null.")

@@ -13,10 +13,10 @@ RawHeaders = list[tuple[bytes, bytes]]
 # The same for many answers.
 FixedHeaders = tuple[tuple[bytes, bytes], ...]
 
-# Of the ASGI scope, under `state`: a `Direct`, where the server offers one.
+# Of the ASGI scope: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
 
-_HEAD: Final = "head"
+_HEAD: Final = "mainstem.head"
 
 
 class Direct(Protocol):
@@ -47,7 +47,7 @@ class Head(dict[bytes, bytes]):
         self._raw = list(raw)
         super().__init__(reversed(self._raw))
         # Of the body; may be empty.
-        self.content_type = self.text(b"content-type")
+        self.content_type = self.get(b"content-type", b"").decode("latin-1")
         # In lower case and without parameters.
         self.media_type = self.content_type.partition(";")[0].strip().lower()
 
@@ -65,8 +65,7 @@ class Head(dict[bytes, bytes]):
 
 def head_of(scope: Scope) -> Head:
     """The head of this request, read at the first call."""
-    state = scope.setdefault("state", {})
-    head: Head | None = state.get(_HEAD)
+    head: Head | None = scope.get(_HEAD)
     if head is None:
-        head = state[_HEAD] = Head(scope["headers"])
+        head = scope[_HEAD] = Head(scope["headers"])
     return head

@@ -66,7 +66,7 @@ async def _text(parts: "_Parts", name: str, limit: int) -> bytes:
 
 def _file_of(text: bytes) -> tuple[str, list[str]]:
     """The file's part and the way to its variable. Raises: RefusalError 400."""
-    found = strict_json(text, otherwise=lambda: "The part 'map' is not valid JSON.")
+    found = strict_json(text, otherwise=lambda _: "The part 'map' is not valid JSON.")
     if not isinstance(found, dict) or len(found) != 1:
         raise bad_request("'map' must be a JSON object that names one file.")
     [(key, paths)] = found.items()

@@ -141,7 +141,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             and not self._is_leaving,
             expects_100_continue=self.expect_100_continue,
         )
-        scope["state"][DIRECT] = cycle
+        scope[DIRECT] = cycle
         if idle:
             self._start_asgi_task(cycle, self.app)
         else:

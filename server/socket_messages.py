@@ -53,7 +53,7 @@ def parse(text: str) -> SocketMessage:
     """Raises: InvalidMessageError."""
     try:
         message = strict_json(
-            text.encode(), otherwise=lambda: "The message is not JSON."
+            text.encode(), otherwise=lambda _: "The message is not JSON."
         )
     except RefusalError as refusal:
         raise InvalidMessageError(refusal.message) from None

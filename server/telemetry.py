@@ -38,8 +38,6 @@ def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
     """Probes are told only to who wants to know everything."""
     path, trace = scope["path"], answer.trace
     line = _PROBE if path.startswith(_HEALTH_PREFIX) else _REQUEST
-    if not line.is_wanted:
-        return
     fields = {
         "method": scope["method"],
         "path": blot(path[:200]),

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from clients.http import CallRecord
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
-_KEY = "trace"
+_KEY: Final = "mainstem.trace"
 
 # For log lines written deep below, which have no request at hand.
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -27,11 +27,10 @@ class RequestTrace(msgspec.Struct, eq=False):
 
 
 def trace_of(scope: Scope) -> RequestTrace:
-    trace: RequestTrace = scope["state"][_KEY]
+    trace: RequestTrace = scope[_KEY]
     return trace
 
 
 def start_trace(scope: Scope, request_id: str) -> RequestTrace:
-    trace = RequestTrace(request_id)
-    scope.setdefault("state", {})[_KEY] = trace
+    trace = scope[_KEY] = RequestTrace(request_id)
     return trace

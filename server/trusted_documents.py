@@ -83,7 +83,8 @@ class Documents:
 
         Raises: RefusalError.
         """
-        digest = _persisted_digest(request.extensions)
+        extensions = request.extensions
+        digest = _persisted_digest(extensions) if extensions else None
         name = request.document_id or digest
         if name is not None and name in self._trusted:
             return replace(request, query=self._trusted[name], trusted=True)
@@ -92,15 +93,16 @@ class Documents:
         if self._settings.mode == "only":
             raise _not_trusted()
         if request.query:
-            self._remember(digest, request.query)
+            if digest is not None:
+                self._remember(digest, request.query)
         else:
             request = replace(request, query=self._recalled(digest))
         if self._settings.mode != "off":
             log.info("a document that no manifest holds: %s", _fingerprint(request))
         return request
 
-    def _remember(self, digest: str | None, text: str) -> None:
-        if digest is None or not self._settings.kept:
+    def _remember(self, digest: str, text: str) -> None:
+        if not self._settings.kept:
             return
         actual = hashlib.sha256(text.encode()).hexdigest()
         if not hmac.compare_digest(actual, digest):
@@ -134,9 +136,9 @@ class Documents:
                 log.error("the old manifests stay in force: %s", error)
 
 
-def _persisted_digest(extensions: Mapping[str, object] | None) -> str | None:
+def _persisted_digest(extensions: Mapping[str, object]) -> str | None:
     """The hash in Apollo's `extensions.persistedQuery`, in lower case."""
-    persisted = (extensions or {}).get("persistedQuery")
+    persisted = extensions.get("persistedQuery")
     if persisted is None:
         return None
     digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None

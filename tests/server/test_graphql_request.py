@@ -29,7 +29,7 @@ TWICE = [
 
 
 def strictly(text: bytes) -> object:
-    return strict_json(text, otherwise=lambda: "no JSON")
+    return strict_json(text, otherwise=lambda _: "no JSON")
 
 
 @pytest.mark.parametrize("text", PLAIN)

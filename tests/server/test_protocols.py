@@ -71,7 +71,7 @@ class Line(asyncio.Transport):
 
 def echo(seen: Seen) -> Callable[[Scope, Receive, Send], Any]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"].pop(DIRECT, None)
+        scope.pop(DIRECT, None)
         body, more = b"", True
         while more:
             message = await receive()
