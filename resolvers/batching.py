@@ -172,22 +172,15 @@ class _Load(msgspec.Struct, Generic[V]):
     others: asyncio.Future[V] | None = None
 
 
-class OnceLoader(ABC, Generic[K, V]):
-    """One call for each distinct key, kept for the request; nothing is collected.
+class OnceLoader(msgspec.Struct, Generic[K, V]):
+    """One call of `load_one` for each distinct key, kept for the request.
 
-    Who asks first makes the call, in its own task: a task for it would cost as much as
-    all else here. The others wait for its answer.
+    Nothing is collected. Who asks first makes the call, in its own task: a task for it
+    would cost as much as all else here. The others wait for its answer.
     """
 
-    def __init__(self) -> None:
-        self._loads: dict[K, _Load[V]] = {}
-
-    @abstractmethod
-    def load_one(self, key: K) -> Awaitable[V]:
-        """The value of `key`."""
-
-    def keep(self, value: V) -> None:
-        """Remember what came along with a value; nothing, if not overridden."""
+    load_one: Callable[[K], Awaitable[V]]
+    _loads: dict[K, _Load[V]] = msgspec.field(default_factory=dict)
 
     async def load(self, key: K) -> V:
         """The value of `key`. A failure is not kept."""
@@ -197,7 +190,6 @@ class OnceLoader(ABC, Generic[K, V]):
             return await self._load_of_another(key, load)
         try:
             value = await self.load_one(key)
-            self.keep(value)
         except BaseException as failure:
             # Not kept at hand: it holds this frame, and everything would wait for the
             # garbage collector.

@@ -6,7 +6,8 @@ the upstream has no such call; then its calls run side by side.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic
 
 from clients.conduit.records import (
@@ -15,7 +16,7 @@ from clients.conduit.records import (
     ConduitUser,
     ConduitViewer,
 )
-from clients.errors import PermissionDeniedError, Service
+from clients.errors import Service
 from clients.exchange import CallScope
 from clients.flux.records import FluxNote, NoteConditions
 from clients.ids import is_uuid
@@ -34,7 +35,7 @@ from .batching import (
 from .file_pages import read_file_page
 from .note_pages import NoteList, read_note_page
 from .paging import Page, PageRequest
-from .post_pages import PostConditions, PostList, read_post_page
+from .post_pages import PostConditions, PostList, count_posts, read_post_page
 from .shared_batches import Collector
 
 if TYPE_CHECKING:  # the context holds the loaders, the loaders know the context
@@ -213,87 +214,6 @@ class NoteCountByPostIdLoader(ContextLoader[str, int]):
         return [counts.get(key, 0) for key in keys]
 
 
-class ContextOnceLoader(OnceLoader[K, V]):
-    """A loader of what the upstreams cannot give many at once."""
-
-    def __init__(self, context: "RequestContext") -> None:
-        super().__init__()
-        self.context = context
-
-
-class NoteCountByConditionsLoader(ContextOnceLoader[NoteConditions, int]):
-    """One call per distinct set of conditions."""
-
-    def load_one(self, key: NoteConditions) -> Awaitable[int]:
-        return self.context.flux.notes.count(key)
-
-
-class NotePageByListLoader(ContextOnceLoader[NoteList, Page[FluxNote]]):
-    """One call per distinct list."""
-
-    def load_one(self, key: NoteList) -> Awaitable[Page[FluxNote]]:
-        context = self.context
-        return read_note_page(
-            context.flux,
-            key,
-            columns=context.selection.note_columns,
-            # Not the loaders' own method: they keep the page, and it would keep them.
-            count=lambda conditions: context.loaders.count_notes(conditions),
-        )
-
-    def keep(self, value: Page[FluxNote]) -> None:
-        self.context.loaders.bring_notes(value.items)
-
-
-class PostPageByListLoader(ContextOnceLoader[PostList, Page[ConduitPost]]):
-    """One call per distinct list: Conduit cannot list for many authors at once."""
-
-    def load_one(self, key: PostList) -> Awaitable[Page[ConduitPost]]:
-        context = self.context
-        return read_post_page(
-            context.conduit,
-            key,
-            populate=context.post_relations,
-            count=lambda conditions: context.loaders.count_posts(conditions),
-        )
-
-    def keep(self, value: Page[ConduitPost]) -> None:
-        self.context.loaders.bring_posts(value.items)
-
-
-class PostCountByConditionsLoader(ContextOnceLoader[PostConditions, int]):
-    """One call per distinct set of conditions."""
-
-    def load_one(self, key: PostConditions) -> Awaitable[int]:
-        return self.context.conduit.posts.count(
-            author_id=key.author_id,
-            title_contains=key.title_contains,
-            scope=key.scope,
-        )
-
-
-class FilePageByRequestLoader(ContextOnceLoader[PageRequest, Page[ConduitFile]]):
-    """One call per distinct page."""
-
-    def load_one(self, key: PageRequest) -> Awaitable[Page[ConduitFile]]:
-        if self.context.shared.storage_authorization:
-            # The list is a custom endpoint: past storage's rules it shows all files.
-            raise PermissionDeniedError("no list of files with storage authorization")
-        context = self.context
-        return read_file_page(
-            context.conduit, key, count=lambda: context.loaders.file_pages.count()
-        )
-
-    def keep(self, value: Page[ConduitFile]) -> None:
-        self.context.loaders.bring_files(value.items)
-
-    async def count(self) -> int:
-        """How many files there are."""
-        # The first page comes with the total.
-        first = await self.load(PageRequest(size=0))
-        return await first.total()
-
-
 class _late(Generic[V]):  # noqa: N801 (as property is)
     """Made when it is first asked for, then an attribute of the loaders.
 
@@ -315,8 +235,12 @@ class Loaders:
     def __init__(self, context: "RequestContext") -> None:
         self._context = context
         # Made at once: to make them late takes twice as long.
-        self.note_pages = NotePageByListLoader(context)
-        self.post_pages = PostPageByListLoader(context)
+        self.note_pages: OnceLoader[NoteList, Page[FluxNote]] = OnceLoader(
+            partial(read_note_page, context)
+        )
+        self.post_pages: OnceLoader[PostList, Page[ConduitPost]] = OnceLoader(
+            partial(read_post_page, context)
+        )
         self._notes_by_post: dict[tuple[int, Keyset | None], NotesByPostIdLoader] = {}
         self._posts_in: dict[str, PostByIdLoader] = {}
         self._notes_brought: list[Brought[str, FluxNote | None]] = []
@@ -349,20 +273,20 @@ class Loaders:
         return ViewerByUserIdLoader(self._context)
 
     @_late
-    def note_counts(self) -> NoteCountByConditionsLoader:
-        return NoteCountByConditionsLoader(self._context)
+    def note_counts(self) -> OnceLoader[NoteConditions, int]:
+        return OnceLoader(self._context.flux.notes.count)
 
     @_late
     def note_counts_by_post(self) -> NoteCountByPostIdLoader:
         return NoteCountByPostIdLoader(self._context)
 
     @_late
-    def post_counts(self) -> PostCountByConditionsLoader:
-        return PostCountByConditionsLoader(self._context)
+    def post_counts(self) -> OnceLoader[PostConditions, int]:
+        return OnceLoader(partial(count_posts, self._context))
 
     @_late
-    def file_pages(self) -> FilePageByRequestLoader:
-        return FilePageByRequestLoader(self._context)
+    def file_pages(self) -> OnceLoader[PageRequest, Page[ConduitFile]]:
+        return OnceLoader(partial(read_file_page, self._context))
 
     def posts_in(self, scope: str) -> PostByIdLoader:
         """The loader of posts as the scope sees them."""
@@ -383,14 +307,6 @@ class Loaders:
                 self._context, per_post=per_post, beyond=beyond
             )
         return loader
-
-    def count_notes(self, conditions: NoteConditions) -> Awaitable[int]:
-        """One call per distinct set of conditions."""
-        return self.note_counts.load(conditions)
-
-    def count_posts(self, conditions: PostConditions) -> Awaitable[int]:
-        """The same of posts."""
-        return self.post_counts.load(conditions)
 
     def bring_notes(self, notes: Sequence[FluxNote]) -> None:
         """Keep notes that a list brought."""

@@ -3,20 +3,19 @@
 Called by `resolvers/loaders.py`, so that equal lists of one operation are read once.
 """
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from clients.flux.client import FluxClient
 from clients.flux.records import FluxNote, NoteConditions
 
 from .paging import Cursors, Page, PageRequest, keyset_page, known, rowless_page
 
-EVERY_NOTE: Final = NoteConditions()
+if TYPE_CHECKING:  # the context holds the loaders, which call this
+    from .context import RequestContext
 
-Count = Callable[[NoteConditions], Awaitable[int]]
+EVERY_NOTE: Final = NoteConditions()
 
 
 class NoteList(msgspec.Struct, frozen=True):
@@ -27,23 +26,28 @@ class NoteList(msgspec.Struct, frozen=True):
     conditions: NoteConditions = EVERY_NOTE
 
 
-async def read_note_page(
-    flux: FluxClient, query: NoteList, *, columns: frozenset[str], count: Count
-) -> Page[FluxNote]:
+async def read_note_page(context: "RequestContext", query: NoteList) -> Page[FluxNote]:
     """One call; one more for the total of a page that is not the first."""
-    request = query.page
-    total = partial(count, query.conditions)
-    cursors = Cursors("notes", query.descending, query.conditions)
+    request, conditions = query.page, query.conditions
+    cursors = Cursors(("notes", query.descending, conditions))
     beyond = None if request.cursor is None else cursors.read_keyset(request.cursor)
+    count = partial(_count, context, conditions)
     if not request.reads_rows:
-        return rowless_page(request, total)
-    page = await flux.notes.page(
+        return rowless_page(request, count)
+    found = await context.flux.notes.page(
         limit=request.limit,
         descending=query.descending != request.backward,
         beyond=beyond,
-        conditions=query.conditions,
-        columns=columns,
+        conditions=conditions,
+        columns=context.selection.note_columns,
         count=request.counted and beyond is None,
     )
-    counted = total if page.total is None else known(page.total)
-    return keyset_page(request, page.notes, cursors.keyset, counted)
+    total = count if found.total is None else partial(known, found.total)
+    page = keyset_page(request, found.notes, cursors.keyset, total)
+    context.loaders.bring_notes(page.items)
+    return page
+
+
+async def _count(context: "RequestContext", conditions: NoteConditions) -> int:
+    # Of the context's loaders: those of now keep the page, and it would keep them.
+    return await context.loaders.note_counts.load(conditions)

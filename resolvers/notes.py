@@ -59,7 +59,7 @@ async def list_notes_of_posts(
 ) -> list[Page[FluxNote] | Exception]:
     """One call for all posts of the operation; one more for all their totals."""
     count = context.loaders.note_counts_by_post.load
-    cursors = Cursors("post.notes")
+    cursors = Cursors(("post.notes",))
     beyond = None if page.cursor is None else cursors.read_keyset(page.cursor)
     if not page.reads_rows:
         return [rowless_page(page, partial(count, each)) for each in post_ids]

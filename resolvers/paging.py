@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -119,17 +119,22 @@ class Keyed(Protocol):
     def created_at(self) -> str | None: ...
 
 
-class Cursors:
-    """Writes and reads the cursors of one list in one order."""
+class Cursors(msgspec.Struct):
+    """Writes and reads the cursors of one list in one order.
 
-    def __init__(self, *binding: object) -> None:
-        """`binding`: whatever makes this list another list than the others."""
-        self._binding = binding
+    `binding`: whatever makes this list another list than the others.
+    """
 
-    @cached_property
-    def _tag(self) -> str:
+    binding: tuple[object, ...]
+    _tag: str | None = None
+
+    @property
+    def tag(self) -> str:
         """Made when a cursor is written or read, which most pages never are."""
-        return hashlib.blake2b(repr(self._binding).encode(), digest_size=6).hexdigest()
+        if self._tag is None:
+            text = repr(self.binding).encode()
+            self._tag = hashlib.blake2b(text, digest_size=6).hexdigest()
+        return self._tag
 
     def keyset(self, row: Keyed) -> str:
         """The place of `row`."""
@@ -159,7 +164,7 @@ class Cursors:
         return int(text)
 
     def _write(self, place: str) -> str:
-        text = f"{self._tag} {place}"
+        text = f"{self.tag} {place}"
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
     def _read(self, cursor: str) -> str:
@@ -171,7 +176,7 @@ class Cursors:
         except (binascii.Error, UnicodeError):
             raise _malformed() from None
         tag, _, place = text.partition(" ")
-        if tag != self._tag:
+        if tag != self.tag:
             raise refused(
                 "cursor",
                 "This cursor belongs to a list with another order or filter.",
@@ -181,22 +186,19 @@ class Cursors:
 
 def keyset_page(
     request: PageRequest,
-    rows: Sequence[T],
+    rows: list[T],
     cursor_of: Callable[[T], str],
     total: Callable[[], Awaitable[int]],
 ) -> Page[T]:
     """A page out of up to `request.limit` rows, read in the request's direction."""
-    more = len(rows) > request.size
-    items = list(rows[: request.size])
+    size = request.size
+    items = rows[:size]
+    has_more, beyond_cursor = len(rows) > size, request.cursor is not None
     if request.backward:
         items.reverse()
-    beyond_cursor = request.cursor is not None
+        has_more, beyond_cursor = beyond_cursor, has_more
     return Page(
-        items=items,
-        has_next=beyond_cursor if request.backward else more,
-        has_previous=more if request.backward else beyond_cursor,
-        cursor_at=lambda index: cursor_of(items[index]),
-        total=total,
+        items, has_more, beyond_cursor, lambda index: cursor_of(items[index]), total
     )
 
 
@@ -241,17 +243,13 @@ def offset_page(
         has_next=(request.cursor is not None) if request.backward else more,
         has_previous=more if window.from_end else window.skip > 0,
         cursor_at=lambda index: cursors.offset(start + index),
-        total=known(count),
+        total=partial(known, count),
     )
 
 
-def known(count: int) -> Callable[[], Awaitable[int]]:
+async def known(count: int) -> int:
     """A total that came with the rows."""
-
-    async def total() -> int:
-        return count
-
-    return total
+    return count
 
 
 def rowless_page(request: PageRequest, total: Callable[[], Awaitable[int]]) -> Page[T]:

@@ -5,14 +5,13 @@ Conduit has keyset endpoints for the order by creation, of all posts and of one 
 (conduit.md §12); other orders and searches page by offset.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from clients.conduit.client import ConduitClient
-from clients.conduit.records import ConduitPage, ConduitPost
+from clients.conduit.records import ConduitPost
 
 from .paging import (
     Cursors,
@@ -24,6 +23,9 @@ from .paging import (
     offset_page,
     rowless_page,
 )
+
+if TYPE_CHECKING:  # the context holds the loaders, which call this
+    from .context import RequestContext
 
 SortField = Literal["createdAt", "updatedAt", "title"]
 
@@ -42,8 +44,6 @@ class PostConditions(msgspec.Struct, frozen=True):
 
 EVERY_POST: Final = PostConditions()
 
-Count = Callable[[PostConditions], Awaitable[int]]
-
 
 class PostList(msgspec.Struct, frozen=True):
     """A list of posts and the page of it that is wanted."""
@@ -53,72 +53,79 @@ class PostList(msgspec.Struct, frozen=True):
     descending: bool = True
     conditions: PostConditions = EVERY_POST
 
-    @property
-    def has_keyset(self) -> bool:
-        """Whether the upstream can go on from a row instead of a position."""
-        return self.sort == "createdAt" and self.conditions.title_contains is None
-
 
 def read_post_page(
-    conduit: ConduitClient, query: PostList, *, populate: frozenset[str], count: Count
+    context: "RequestContext", query: PostList
 ) -> Awaitable[Page[ConduitPost]]:
     """One call; one more for the total of a page beyond a keyset cursor."""
-    read = _keyset_page if query.has_keyset else _offset_page
-    return read(conduit, query, populate, count)
+    # Else the upstream cannot go on from a row, only from a position.
+    by_keyset = query.sort == "createdAt" and query.conditions.title_contains is None
+    return (_keyset_page if by_keyset else _offset_page)(context, query)
 
 
-async def _keyset_page(
-    conduit: ConduitClient, query: PostList, populate: frozenset[str], count: Count
-) -> Page[ConduitPost]:
-    request = query.page
-    total = partial(count, query.conditions)
-    cursors = Cursors("posts", query.descending, query.conditions)
+async def _keyset_page(context: "RequestContext", query: PostList) -> Page[ConduitPost]:
+    request, conditions = query.page, query.conditions
+    cursors = Cursors(("posts", query.descending, conditions))
     beyond = None if request.cursor is None else cursors.read_keyset(request.cursor)
+    count = partial(_count, context, conditions)
     if not request.reads_rows:
-        return rowless_page(request, total)
+        return rowless_page(request, count)
+    descending = query.descending != request.backward
     if beyond is None:
-        first = await _list_page(
-            conduit,
-            query,
-            Window(skip=0, limit=request.limit, from_end=request.backward),
-            populate,
+        found = await context.conduit.posts.list_page(
+            limit=request.limit,
+            sort=("createdAt", descending),
+            author_id=conditions.author_id,
+            scope=conditions.scope,
+            populate=context.post_relations,
         )
-        count_of_all = known(first.count)
-        return keyset_page(request, first.documents, cursors.keyset, count_of_all)
-    page = await conduit.posts.beyond(
-        limit=request.limit,
-        keyset=beyond,
-        descending=query.descending != request.backward,
-        author_id=query.conditions.author_id,
-        scope=query.conditions.scope,
-        populate=populate,
-    )
-    return keyset_page(request, page.documents, cursors.keyset, total)
+        count = partial(known, found.count)
+    else:
+        found = await context.conduit.posts.beyond(
+            limit=request.limit,
+            keyset=beyond,
+            descending=descending,
+            author_id=conditions.author_id,
+            scope=conditions.scope,
+            populate=context.post_relations,
+        )
+    page = keyset_page(request, found.documents, cursors.keyset, count)
+    context.loaders.bring_posts(page.items)
+    return page
 
 
-async def _offset_page(
-    conduit: ConduitClient, query: PostList, populate: frozenset[str], count: Count
-) -> Page[ConduitPost]:
-    request = query.page
-    cursors = Cursors("posts", query.sort, query.descending, query.conditions)
+async def _offset_page(context: "RequestContext", query: PostList) -> Page[ConduitPost]:
+    request, conditions = query.page, query.conditions
+    cursors = Cursors(("posts", query.sort, query.descending, conditions))
     window = Window.of(request, cursors)
-    total = partial(count, query.conditions)
     # A limit of 0 has no meaning that all databases share (conduit.md §11).
     if not request.reads_rows or window.limit == 0:
-        return rowless_page(request, total)
-    page = await _list_page(conduit, query, window, populate)
-    return offset_page(request, window, page.documents, cursors, page.count)
-
-
-def _list_page(
-    conduit: ConduitClient, query: PostList, window: Window, populate: frozenset[str]
-) -> Awaitable[ConduitPage[ConduitPost]]:
-    return conduit.posts.list_page(
+        return rowless_page(request, partial(_count, context, conditions))
+    found = await context.conduit.posts.list_page(
         limit=window.limit,
         skip=window.skip,
         sort=(query.sort, query.descending != window.from_end),
-        author_id=query.conditions.author_id,
-        title_contains=query.conditions.title_contains,
-        scope=query.conditions.scope,
-        populate=populate,
+        author_id=conditions.author_id,
+        title_contains=conditions.title_contains,
+        scope=conditions.scope,
+        populate=context.post_relations,
     )
+    page = offset_page(request, window, found.documents, cursors, found.count)
+    context.loaders.bring_posts(page.items)
+    return page
+
+
+def count_posts(
+    context: "RequestContext", conditions: PostConditions
+) -> Awaitable[int]:
+    """One call: how many posts meet the conditions."""
+    return context.conduit.posts.count(
+        author_id=conditions.author_id,
+        title_contains=conditions.title_contains,
+        scope=conditions.scope,
+    )
+
+
+async def _count(context: "RequestContext", conditions: PostConditions) -> int:
+    # Of the context's loaders: those of now keep the page, and it would keep them.
+    return await context.loaders.post_counts.load(conditions)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from copy import copy
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import strawberry
 from graphql import (
@@ -79,7 +79,7 @@ class Graph(strawberry.Schema):
         self,
         query: str | None,
         variable_values: dict[str, Any] | None = None,
-        context_value: Any | None = None,
+        context_value: Any = None,
         root_value: Any | None = None,
         operation_name: str | None = None,
         allowed_operation_types: Iterable[OperationType] | None = None,
@@ -91,7 +91,7 @@ class Graph(strawberry.Schema):
         Raises: InvalidOperationTypeError for the transport to answer; GraphQLError,
         translated, for a document without the operation that is asked for.
         """
-        context = cast("RequestContext", context_value)
+        context: RequestContext = context_value
         request_id = context.scope.request_id
         allowed = allowed_operation_types or ANY_OPERATION
         try:

@@ -5,13 +5,13 @@ Used by the domain files. Here the arguments of a list are checked and turned in
 """
 
 import logging
-from collections.abc import Awaitable
 from enum import Enum
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import strawberry
 from strawberry import Parent
 
+from resolvers.context import RequestContext
 from resolvers.paging import DEFAULT_PAGE_SIZE, Page, PageRequest
 
 from .costs import Cost, ListSize
@@ -136,14 +136,6 @@ def paged(*, forward_only: bool = False, default: int = DEFAULT_PAGE_SIZE) -> Li
     )
 
 
-def connection(page: Awaitable[Page[R]], kind: type[T]) -> Connection[T]:
-    """The connection of a type of records: their page, which the engine awaits.
-
-    Only the type checker learns something.
-    """
-    return cast("Connection[T]", page)
-
-
 def connections(
     pages: list[Page[R] | Exception], kind: type[T]
 ) -> list[Connection[T] | None]:
@@ -161,21 +153,20 @@ def page_request(
     default: int = DEFAULT_PAGE_SIZE,
 ) -> PageRequest:
     """Check a list's arguments. Raises: InvalidInputError."""
-    context = info.context
-    pages = context.selection.pages
-    place = id(info._raw_info.field_nodes[0])
-    key = (place, first, after, last, before, default, context.shared.max_page_size)
+    raw = info._raw_info
+    context: RequestContext = raw.context
+    pages, maximum = context.selection.pages, context.shared.max_page_size
+    key = (id(raw.field_nodes[0]), first, after, last, before, default, maximum)
     request = pages.get(key)
     if request is None:
-        wants = selected_fields(info)
         request = PageRequest.checked(
-            wants=wants,
+            wants=selected_fields(info),
             first=first,
             after=after,
             last=last,
             before=before,
             default=default,
-            maximum=context.shared.max_page_size,
+            maximum=maximum,
         )
         # A cursor comes once; a place's own fields may depend on variables.
         if after is before is None and context.selection.below is not None:

@@ -8,7 +8,7 @@ cost of an operation once its variables are known.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import strawberry
 from graphql import (
@@ -35,6 +35,7 @@ from strawberry.schema_directive import Location
 # Distinct page sizes of one operation that are remembered.
 MAX_KEPT_COSTS: Final = 64
 INT_DIGITS: Final = len("-2147483648")
+_LENGTHS: Final = frozenset((int, type(None)))
 
 
 @strawberry.schema_directive(
@@ -121,30 +122,29 @@ class OperationCost:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._defaults = {
+        defaults = {
             definition.variable.name.value: _literal(definition.default_value)
             for definition in operation.variable_definitions or ()
             if _may_be_size(definition.type)
         }
+        self._sizes, self._defaults = tuple(defaults), tuple(defaults.values())
         self._known: dict[tuple[int | None, ...], int] = {}
 
-    def of(self, variables: Mapping[str, object] | None) -> int:
+    def of(self, variables: Mapping[str, Any] | None) -> int:  # Any: JSON
         """The cost with these variables, which need not have been checked.
 
         A variable that is null has no size, whatever its default.
         """
-        given = variables or {}
-        sizes = {
-            name: _length(given[name]) if name in given else default
-            for name, default in self._defaults.items()
-        }
-        key = tuple(sizes.values())
-        cost = self._known.get(key)
+        lengths = tuple(map((variables or {}).get, self._sizes, self._defaults))
+        if not _LENGTHS.issuperset(map(type, lengths)):
+            lengths = tuple(map(_length, lengths))
+        cost = self._known.get(lengths)
         if cost is None:
+            sizes = dict(zip(self._sizes, lengths, strict=True))
             cost = _Reckoning(self, sizes).of(self._selections, self._root, None)
             if len(self._known) >= MAX_KEPT_COSTS:
                 self._known.clear()
-            self._known[key] = cost
+            self._known[lengths] = cost
         return cost
 
 

@@ -53,9 +53,11 @@ MOST_TEXTS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known of a document; `operations` by name.
+    """What is known of a document.
 
-    `passed`: the limits that are only measured and that it passes, in words.
+    `operations` by name, and by None if there is but one; `types` by name, and by None
+    that of the first, known of invalid documents too. `passed`: the limits that are
+    only measured and that it passes, in words.
     """
 
     document: DocumentNode
@@ -65,29 +67,27 @@ class Prepared:
     passed: tuple[str, ...] = ()
 
     def type_of(self, name: str | None) -> StrawberryOperationType:
-        """Of the operation of that name, or the first. Known of invalid ones too.
+        """Of the operation of that name, or the first.
 
         Raises: CannotGetOperationTypeError.
         """
-        if name is None and self.types:
-            return next(iter(self.types.values()))
-        if name not in self.types:
+        found = self.types.get(name)
+        if found is None:
             raise CannotGetOperationTypeError(name)
-        return self.types[name]
+        return found
 
     def operation(self, name: str | None) -> "Operation":
         """The operation of a valid document.
 
         Raises: GraphQLError when the name must choose and does not.
         """
-        if name is None and len(self.operations) == 1:
-            return next(iter(self.operations.values()))
-        if name not in self.operations or (len(self.operations) > 1 and name is None):
+        found = self.operations.get(name)
+        if found is None:
             raise GraphQLError(
                 "operationName must name one of the operations in the document.",
                 extensions={"code": "BAD_USER_INPUT"},
             )
-        return self.operations[name]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +108,17 @@ Prepare = Callable[[GraphQLSchema, str], Prepared]
 Examine = Callable[[GraphQLSchema, DocumentNode], list[GraphQLError]]
 
 
-def document_cache(limits: Limits, *, reveals_schema: bool = True) -> Prepare:
-    """A function that prepares a document, remembering the last ones."""
+def preparation(
+    limits: Limits, *, reveals_schema: bool = True
+) -> tuple[Prepare, Prepare]:
+    """What prepares a document anew, and the same remembering the last ones."""
     examine = _examination(reveals_schema=reveals_schema)
     costs = lru_cache(maxsize=1)(cost_table)
 
-    @lru_cache(maxsize=limits.cached_documents)
-    def remembered(schema: GraphQLSchema, text: str) -> Prepared:
+    def prepare(schema: GraphQLSchema, text: str) -> Prepared:
         return _prepare(schema, text, limits, examine, costs(schema))
 
-    def prepare(schema: GraphQLSchema, text: str) -> Prepared:
-        if len(text) > MAX_KEPT_CHARACTERS:
-            return _prepare(schema, text, limits, examine, costs(schema))
-        return remembered(schema, text)
-
-    return prepare
+    return prepare, lru_cache(maxsize=limits.cached_documents)(prepare)
 
 
 def _examination(*, reveals_schema: bool) -> Examine:
@@ -159,6 +155,8 @@ def _prepare(
         if isinstance(node, OperationDefinitionNode)
     }
     types = dict(reversed(types.items()))  # of two with one name the first counts
+    if types:
+        types[None] = next(iter(types.values()))
     if mistakes:
         return Prepared(document, mistakes, {}, types, passed)
     page_size = limits.page_size.enforced
@@ -177,6 +175,8 @@ def _prepare(
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)
     }
+    if len(operations) == 1:
+        operations[None] = next(iter(operations.values()))
     return Prepared(document, (), operations, types, passed)
 
 
@@ -231,8 +231,8 @@ class Documents:
 
     def __init__(self, limits: Limits, *, reveals_schema: bool) -> None:
         self._limits = limits
-        self._prepare = document_cache(limits, reveals_schema=reveals_schema)
-        self._prepare_trusted = document_cache(UNLIMITED, reveals_schema=reveals_schema)
+        self._prepare = preparation(limits, reveals_schema=reveals_schema)
+        self._prepare_trusted = preparation(UNLIMITED, reveals_schema=reveals_schema)
 
     def prepare(
         self, schema: GraphQLSchema, text: str, context: RequestContext
@@ -242,7 +242,9 @@ class Documents:
         Raises: GraphQLError for one that is refused before it is validated.
         """
         trusted = context.trusted_document
-        return (self._prepare_trusted if trusted else self._prepare)(schema, text)
+        anew, remembered = self._prepare_trusted if trusted else self._prepare
+        prepare = anew if len(text) > MAX_KEPT_CHARACTERS else remembered
+        return prepare(schema, text)
 
     async def admit(
         self,
@@ -262,8 +264,11 @@ class Documents:
         cost = operation.cost.of(variables)
         context.may_swell = cost * operation.repeats > MOST_TEXTS
         limit = UNLIMITED.cost if context.trusted_document else self._limits.cost
-        for passed in prepared.passed + check("cost", cost, limit):
-            log.warning("limit in request %s: %s", context.scope.request_id, passed)
+        passed = prepared.passed
+        if cost > limit.most:
+            passed += check("cost", cost, limit)
+        for words in passed:
+            log.warning("limit in request %s: %s", context.scope.request_id, words)
         if context.charge is not None:
             await context.charge(cost)
 

@@ -5,7 +5,6 @@ garbage collector may pass them by. A copy with changes is made by
 `msgspec.structs.replace`.
 """
 
-from dataclasses import dataclass
 
 import msgspec
 
@@ -27,8 +26,7 @@ class FluxNotePage(msgspec.Struct, frozen=True, gc=False):
     total: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class NoteConditions:
+class NoteConditions(msgspec.Struct, frozen=True):
     """All that are given must hold; times are RFC 3339 with an offset, exclusive."""
 
     body_contains: str | None = None

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def encoded(text):
     "time", ["2026-11-22T06:17:19.123456+00:00", "2026-11-22T06:17:19.477Z"]
 )
 def test_a_keyset_cursor_keeps_the_upstreams_text(time):
-    cursors = Cursors("notes", True)
+    cursors = Cursors(("notes", True))
     written = cursors.keyset(Row(KEY, time))
     assert cursors.read_keyset(written) == Keyset(created_at=time, id=KEY)
 
@@ -47,20 +48,20 @@ def test_a_keyset_cursor_keeps_the_upstreams_text(time):
 )
 def test_a_forged_cursor_of_a_time_that_is_none_is_refused(time):
     """Conduit answers an input that is no date by a page of HTML, status 400."""
-    cursors = Cursors("posts")
+    cursors = Cursors(("posts",))
     with pytest.raises(InvalidInputError):
         cursors.read_keyset(cursors.keyset(Row(KEY, time)))
 
 
 @given(st.integers(0, 10**9))
 def test_an_offset_cursor_keeps_its_position(position):
-    cursors = Cursors("posts", "title")
+    cursors = Cursors(("posts", "title"))
     assert cursors.read_offset(cursors.offset(position)) == position
 
 
 @given(st.text(max_size=60), st.booleans())
 def test_a_forged_cursor_is_refused_and_never_crashes(text, wrap):
-    cursors = Cursors("notes")
+    cursors = Cursors(("notes",))
     tag = base64.urlsafe_b64decode(cursors.offset(0) + "==").split()[0].decode()
     forged = encoded(f"{tag} x{text}") if wrap and text.isascii() else text
     with pytest.raises(InvalidInputError):
@@ -83,7 +84,7 @@ def test_a_forged_cursor_is_refused_and_never_crashes(text, wrap):
     ],
 )
 def test_what_a_cursor_holds_is_checked_as_input(place):
-    cursors = Cursors("notes")
+    cursors = Cursors(("notes",))
     tag = base64.urlsafe_b64decode(cursors.offset(0) + "==").split()[0].decode()
     with pytest.raises(InvalidInputError):
         cursors.read_keyset(encoded(f"{tag} {place}"))
@@ -93,8 +94,8 @@ def test_what_a_cursor_holds_is_checked_as_input(place):
 
 def test_cursors_of_other_lists_are_refused():
     with pytest.raises(InvalidInputError):
-        Cursors("notes", False).read_keyset(
-            Cursors("notes", True).keyset(Row(KEY, "2026-11-22T06:17:19Z"))
+        Cursors(("notes", False)).read_keyset(
+            Cursors(("notes", True)).keyset(Row(KEY, "2026-11-22T06:17:19Z"))
         )
 
 
@@ -129,7 +130,7 @@ def test_before_alone_pages_backwards():
 def test_offset_pages_tell_the_truth_about_their_neighbours(
     count, size, backward, mark
 ):
-    cursors = Cursors("posts")
+    cursors = Cursors(("posts",))
     everything = list(range(count))
     if mark is not None and mark >= count:
         mark = None
@@ -160,7 +161,7 @@ def test_offset_pages_tell_the_truth_about_their_neighbours(
 
 async def test_a_page_asked_backwards_is_shown_in_the_lists_order():
     request = PageRequest(size=2, backward=True)
-    page = keyset_page(request, [3, 2, 1], str, known(9))
+    page = keyset_page(request, [3, 2, 1], str, partial(known, 9))
     assert (page.items, page.has_previous, page.has_next) == ([2, 3], True, False)
     assert [page.cursor_at(0), page.cursor_at(1)] == ["2", "3"]
     assert await page.total() == 9
