@@ -13,7 +13,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MemberDescriptorType
-from typing import cast
+from typing import NoReturn, cast
 
 from .plan import Field, Selection, Value, Whole
 from .source import BUILTINS, IS_EXACT, bound, is_plain, literal, made
@@ -94,10 +94,8 @@ def make_whole(field: Field) -> Whole:
     lines = [
         "def whole(values):",
         "    outs = []",
-        "    add = outs.append",
         "    for v in values:",
-        *indented(writer.value(field, "v"), 2),
-        "        add(v)",
+        f"        outs.append({writer.value(field, 'v')})",
         "    return outs",
     ]
     return cast(Whole, writer.function("whole", lines))
@@ -106,20 +104,25 @@ def make_whole(field: Field) -> Whole:
 def make_one(selection: Selection) -> Callable[[Value], Value]:
     """The function for one object of a type that an abstract type stands for."""
     writer = Writer()
-    lines = ["def one(v):", *indented(writer.object(selection, "v")), "    return v"]
+    lines = ["def one(v):", f"    return {writer.object(selection, 'v')}"]
     return cast(Callable[[Value], Value], writer.function("one", lines))
 
 
-def indented(lines: Iterable[str], times: int = 1) -> list[str]:
-    """The lines within so many blocks."""
-    return ["    " * times + line for line in lines]
+def unusual() -> NoReturn:
+    """What an expression of the generated functions comes to otherwise."""
+    raise Unusual
 
 
 class Writer:
-    """Writes the lines for one function; counts the names in it."""
+    """Writes the expression for one function; counts the names in it."""
 
     def __init__(self) -> None:
-        self.constants: dict[str, Value] = {"Unusual": Unusual, **BUILTINS}
+        self.constants: dict[str, Value] = {
+            "unusual": unusual,
+            "list": list,
+            "map": map,
+            **BUILTINS,
+        }
         self.count = 0
 
     def function(self, name: str, lines: Sequence[str]) -> Value:
@@ -128,69 +131,83 @@ class Writer:
 
     def constant(self, kind: str, value: Value) -> str:
         """The name of something that comes in from outside."""
-        self.count += 1
-        name = f"{kind}{self.count}"
+        name = self.new(kind)
         self.constants[name] = value
         return name
 
-    def value(self, field: Field, v: str) -> list[str]:
-        """The lines that make of the value in `v` its response form."""
-        if is_exact(field):
-            return self.leaf(field, v)
-        if field.depth == 0:
-            return self.item(field, v)
+    def new(self, kind: str) -> str:
+        """A name that nothing else has."""
         self.count += 1
-        items, add, item = (f"{name}{self.count}" for name in ("l", "a", "i"))
-        lines = [
-            f"if type({v}) is not list: raise Unusual",
-            f"{items} = []",
-            f"{add} = {items}.append",
-            f"for {item} in {v}:",
-            *indented(self.item(field, item)),
-            f"    {add}({item})",
-            f"{v} = {items}",
-        ]
-        return unless_null(v, lines, nullable=field.nullable[0])
+        return f"{kind}{self.count}"
 
-    def leaf(self, field: Field, v: str) -> list[str]:
-        """The lines that look at a leaf; none where its class vouches for it."""
+    def named(self, value: str) -> tuple[str, str]:
+        """How to write a value where it is first used, and its name afterwards."""
+        if value.isidentifier():
+            return value, value
+        name = self.new("v")
+        return f"({name} := {value})", name
+
+    def value(self, field: Field, value: str) -> str:
+        """What a value comes to in its response form."""
+        if is_exact(field):
+            return self.leaf(field, value)
+        if field.depth == 0:
+            return self.item(field, value)
+        first, items = self.named(value)
+        item = self.new("i")
+        test = f"type({items}) is list"
+        if field.object_type is None or field.nullable[-1]:
+            made_of = self.item(field, item)
+        else:
+            # All of them looked at in one go.
+            classes = self.constant("classes", field.stored)
+            test += f" and {classes}.issuperset(map(type, {items}))"
+            made_of = self.object(field.selections[field.object_type], item)
+        return if_usual(
+            first, items, test, f"[{made_of} for {item} in {items}]", field.nullable[0]
+        )
+
+    def leaf(self, field: Field, value: str) -> str:
+        """The same of a leaf; it is not looked at where its class vouches for it."""
+        nullable = field.nullable[0]
         if field.exact in (str, bool):
             if field.declared == field.exact:
-                return []
+                return value
             if field.declared == field.exact | None and field.convert is None:
-                return [] if field.nullable[0] else [f"if {v} is None: raise Unusual"]
-        exact = IS_EXACT[cast(type, field.exact)].format(v=v)
-        null = f" and {v} is not None" if field.nullable[0] else ""
-        return [f"if not ({exact}){null}: raise Unusual"]
+                if nullable:
+                    return value
+                first, name = self.named(value)
+                return f"({name} if {first} is not None else unusual())"
+        first, name = self.named(value)
+        test = IS_EXACT[cast(type, field.exact)].format(v=name)
+        return if_usual(first, name, test, name, nullable)
 
-    def item(self, field: Field, v: str) -> list[str]:
+    def item(self, field: Field, value: str) -> str:
         """The same of one object."""
+        first, name = self.named(value)
+        nullable = field.nullable[-1]
         if field.object_type is None:
-            lines = [f"{v} = {self.constant('makers', field.makers)}[type({v})]({v})"]
-        else:
-            classes = self.constant("classes", field.stored)
-            lines = [
-                f"if type({v}) not in {classes}: raise Unusual",
-                *self.object(field.selections[field.object_type], v),
-            ]
-        return unless_null(v, lines, nullable=field.nullable[-1])
+            makers = self.constant("makers", field.makers)
+            return if_usual(
+                first,
+                name,
+                f"type({name}) in {makers}",
+                f"{makers}[type({name})]({name})",
+                nullable,
+            )
+        classes = self.constant("classes", field.stored)
+        made_of = self.object(field.selections[field.object_type], name)
+        return if_usual(first, name, f"type({name}) in {classes}", made_of, nullable)
 
-    def object(self, selection: Selection, v: str) -> list[str]:
+    def object(self, selection: Selection, v: str) -> str:
         """The same of an object of a known type."""
-        lines: list[str] = []
-        items: list[str] = []
-        for entry in selection.entries:
-            if isinstance(entry, tuple):
-                items.append(f"{literal(entry[0])}: {literal(entry[1])}")
-                continue
-            self.count += 1
-            name, value = f"v{self.count}", self.read(entry, v)
-            made_of = self.value(entry, name)
-            if made_of:
-                lines += [f"{name} = {value}", *made_of]
-                value = name
-            items.append(f"{literal(entry.key)}: {value}")
-        return [*lines, f"{v} = {{{', '.join(items)}}}"]
+        items = [
+            f"{literal(entry[0])}: {literal(entry[1])}"
+            if isinstance(entry, tuple)
+            else f"{literal(entry.key)}: {self.value(entry, self.read(entry, v))}"
+            for entry in selection.entries
+        ]
+        return f"{{{', '.join(items)}}}"
 
     def read(self, field: Field, v: str) -> str:
         """The value of a field of the object in `v`."""
@@ -200,6 +217,8 @@ class Writer:
         return f"{self.constant('convert', field.convert)}({value})"
 
 
-def unless_null(v: str, lines: list[str], *, nullable: bool) -> list[str]:
-    """The lines, where null is let alone if it is allowed."""
-    return [f"if {v} is not None:", *indented(lines)] if nullable else lines
+def if_usual(first: str, name: str, test: str, usual: str, nullable: bool) -> str:
+    """An expression: the usual one if the test holds, null where that is allowed."""
+    if nullable:
+        return f"(None if {first} is None else {usual} if {test} else unusual())"
+    return f"({usual} if {test.replace(name, first, 1)} else unusual())"
