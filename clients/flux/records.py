@@ -5,7 +5,6 @@ garbage collector may pass them by. A copy with changes is made by
 `msgspec.structs.replace`.
 """
 
-
 import msgspec
 
 
