@@ -17,7 +17,8 @@ from session.session import Session
 from .guard import bearer_value
 from .head import Head, RawHeaders
 
-_KEY: Final = "mainstem.session"
+# Of the ASGI scope: a `LateSession`, where the door has let the request in.
+SESSION: Final = "mainstem.session"
 
 
 class LateSession(msgspec.Struct, eq=False):
@@ -63,12 +64,6 @@ class LateSession(msgspec.Struct, eq=False):
             ]
 
 
-def put_session(scope: Scope, late: LateSession) -> LateSession:
-    """For `session_of`."""
-    scope[_KEY] = late
-    return late
-
-
 def session_of(scope: Scope) -> Session:
-    late: LateSession = scope[_KEY]
+    late: LateSession = scope[SESSION]
     return late.read()

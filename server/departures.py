@@ -6,12 +6,13 @@ matters to the next request.
 """
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 from starlette.types import Receive
+
+from resolvers.context import RequestContext
 
 from .alarms import Alarms
 
@@ -24,7 +25,7 @@ class ClientGoneError(Exception):
 
 
 class WhilePresent(msgspec.Struct, eq=False):
-    """Runs its block, and cancels it when the client goes and `may_stop` says yes.
+    """Runs its block, and cancels it when the client goes, if it only reads.
 
     `with` raises ClientGoneError then. Without `receive` nobody is watched, and
     with it not before one of the `alarms` rings.
@@ -32,8 +33,7 @@ class WhilePresent(msgspec.Struct, eq=False):
 
     receive: Receive | None
     alarms: Alarms
-    may_stop: Callable[[], bool]
-    abandon: Callable[[], None]
+    context: RequestContext
     _gone: bool = False
     _running: asyncio.Task[object] | None = None
     _watching: asyncio.Task[None] | None = None
@@ -68,10 +68,10 @@ class WhilePresent(msgspec.Struct, eq=False):
         receive, running = self.receive, self._running
         while receive is not None and (await receive())["type"] != "http.disconnect":
             pass
-        if running is not None and self.may_stop():
+        if running is not None and self.context.only_reads:
             self._gone = True
             before = running.cancelling()
-            self.abandon()
+            self.context.scope.abandon()
             # Once: a read that is cut short may run in the operation's own task.
             if running.cancelling() == before:
                 running.cancel()

@@ -3,8 +3,8 @@
 In one step, since each layer more costs every request. From the outside in:
 
 * the headers that every answer carries (`security_headers.py`);
-* an id, one log line, and the last resort: an exception that nobody caught becomes a
-  500 under the request id, its text goes to the log only (`telemetry.py`);
+* an id (`trace.py`), one log line (`telemetry.py`), and the last resort: an exception
+  that nobody caught becomes a 500 under the request id, its text goes to the log only;
 * who may call, with what, and how much of it; a `RefusalError` raised further in
   becomes the answer (`guard.py`);
 * the session of the cookie or bearer value, read late and written back (`cookies.py`).
@@ -19,12 +19,12 @@ from starlette.types import Receive, Scope, Send
 from session.cookie import SessionCookie
 
 from .answer import Answer, CommonHeaders
-from .cookies import LateSession, put_session
+from .cookies import SESSION, LateSession
 from .guard import BoundedBody, Guard, answer_preflight, is_allowed, is_preflight
-from .head import DIRECT, head_of
+from .head import DIRECT, HEAD, Head
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .security_headers import SecurityHeaders
-from .telemetry import log_request, request_id_of
+from .telemetry import log_request
 from .trace import current_request_id, start_trace
 
 # An ASGI application that may count on what the door hands it, of a request over HTTP.
@@ -48,9 +48,9 @@ class Door:
         if scope["type"] != "http":
             await self._route(scope, receive, send)  # type: ignore[arg-type]
             return
-        head = head_of(scope)
-        trace = start_trace(scope, request_id_of(head))
-        session = put_session(scope, LateSession(self._cookie, head))
+        head = scope[HEAD] = Head(scope["headers"])
+        trace = start_trace(scope, head)
+        session = scope[SESSION] = LateSession(self._cookie, head)
         allowed = is_allowed(head, self._guard.cors_origins)
         # Taken out of the scope, to which it leads back: a cycle for the collector.
         direct = scope.pop(DIRECT, None)

@@ -184,12 +184,7 @@ class GraphQLEndpoint:
             resources = resources_of(scope)
             request = resources.documents.resolve(request)
             context.trusted_document = request.trusted
-            with WhilePresent(
-                receive,
-                resources.presence,
-                may_stop=lambda: context.only_reads,
-                abandon=context.scope.abandon,
-            ):
+            with WhilePresent(receive, resources.presence, context):
                 if not self._admission.enter_at_once():
                     await self._admission.stand_in_line()
                 try:

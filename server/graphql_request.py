@@ -126,7 +126,7 @@ def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
     document_id = parameters.get("documentId")
     if document_id is not None and not isinstance(document_id, str):
         raise bad_request("The parameter 'documentId' must be a text or null.")
-    named = bool(document_id) or bool(extensions and "persistedQuery" in extensions)
+    named = document_id or (extensions and "persistedQuery" in extensions)
     query = parameters.get("query", "" if named else None)
     if query is None:
         raise bad_request("The parameter 'query' is missing.")

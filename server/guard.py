@@ -59,13 +59,10 @@ class Guard:
         self, settings: GuardSettings, *, cookie_name: str, upload_bytes: int = 0
     ) -> None:
         """`upload_bytes`: of the file in an upload; its other parts are bounded too."""
+        self.cors_origins = settings.cors_origins
         self._upload_bytes = upload_bytes
-        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
         self._cookie_name = cookie_name
-
-    @property
-    def cors_origins(self) -> frozenset[str]:
-        return self._settings.cors_origins
 
     def admit(self, method: str, head: Head, *, allowed: bool) -> int:
         """How many bytes the body may have, for a request of a page that is `allowed`.
@@ -77,7 +74,7 @@ class Guard:
                 raise _origin_not_allowed()
             if is_simple(head) and carries_cookie(head, self._cookie_name):
                 raise preflight_required()
-        most = self._settings.max_body_bytes
+        most = self._max_body_bytes
         if method == "PUT" or head.media_type == MULTIPART:
             most += self._upload_bytes
         declared = head.get(b"content-length", b"")

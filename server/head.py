@@ -16,7 +16,8 @@ FixedHeaders = tuple[tuple[bytes, bytes], ...]
 # Of the ASGI scope: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
 
-_HEAD: Final = "mainstem.head"
+# Of the ASGI scope: its `Head`.
+HEAD: Final = "mainstem.head"
 
 
 class Direct(Protocol):
@@ -64,8 +65,6 @@ class Head(dict[bytes, bytes]):
 
 
 def head_of(scope: Scope) -> Head:
-    """The head of this request, read at the first call."""
-    head: Head | None = scope.get(_HEAD)
-    if head is None:
-        head = scope[_HEAD] = Head(scope["headers"])
+    """As the door has read it."""
+    head: Head = scope[HEAD]
     return head

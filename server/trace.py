@@ -4,7 +4,9 @@ Made by `door.py`, kept in the ASGI scope, filled by the routes, written to the
 log when the answer is out. Holds no token, no cookie, no body, no query string.
 """
 
+import re
 from contextvars import ContextVar
+from random import getrandbits
 from typing import Final
 
 import msgspec
@@ -12,7 +14,10 @@ from starlette.types import Scope
 
 from clients.http import CallRecord
 
+from .head import Head
+
 REQUEST_ID_HEADER: Final = b"x-request-id"
+_SOUND_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _KEY: Final = "mainstem.trace"
 
 # For log lines written deep below, which have no request at hand.
@@ -31,6 +36,13 @@ def trace_of(scope: Scope) -> RequestTrace:
     return trace
 
 
-def start_trace(scope: Scope, request_id: str) -> RequestTrace:
+def start_trace(scope: Scope, head: Head) -> RequestTrace:
+    """Under the caller's id when it is short and plain, so traces join; else a new one.
+
+    That is no secret: to ask the system for each would take longer than all of this.
+    """
+    given = head.get(REQUEST_ID_HEADER)
+    sound = given is not None and _SOUND_ID.fullmatch(given)
+    request_id = sound[0].decode("ascii") if sound else f"{getrandbits(128):032x}"
     trace = scope[_KEY] = RequestTrace(request_id)
     return trace

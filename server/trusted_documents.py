@@ -88,7 +88,7 @@ class Documents:
         name = request.document_id or digest
         if name is not None and name in self._trusted:
             return replace(request, query=self._trusted[name], trusted=True)
-        if request.query and request.query in self._texts:
+        if request.query in self._texts:
             return replace(request, trusted=True)
         if self._settings.mode == "only":
             raise _not_trusted()

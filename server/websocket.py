@@ -11,7 +11,7 @@ from session.cookie import SessionCookie
 
 from .cookies import LateSession
 from .guard import is_allowed
-from .head import head_of
+from .head import HEAD, Head
 from .live_settings import LiveSettings
 from .settings import GuardSettings
 from .socket_connection import (
@@ -20,7 +20,6 @@ from .socket_connection import (
     close_message,
 )
 from .socket_messages import SUBPROTOCOL
-from .telemetry import request_id_of
 from .trace import start_trace
 
 
@@ -41,7 +40,7 @@ class SocketEndpoint:
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = head_of(scope)
+        head = scope[HEAD] = Head(scope["headers"])
         await receive()  # websocket.connect
         if not is_allowed(head, self._guard.cors_origins):
             await send({"type": "websocket.close"})  # before the accept: a 403
@@ -51,7 +50,7 @@ class SocketEndpoint:
             reason = f"Speak {SUBPROTOCOL}."
             await send(close_message(SUBPROTOCOL_NOT_ACCEPTABLE, reason))
             return
-        start_trace(scope, request_id_of(head))
+        start_trace(scope, head)
         late = LateSession(self._cookie, head)
         connection = SocketConnection(
             scope, receive, send, self._schema, self._cookie, late, self._live

@@ -4,11 +4,12 @@ import pytest
 from starlette.types import Scope
 
 from server.context import client_address
+from server.head import HEAD, Head
 
 
 def scope(*forwarded: str, peer: str = "10.0.0.9") -> Scope:
     headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
-    return {"type": "http", "client": (peer, 1), "headers": headers}
+    return {"type": "http", "client": (peer, 1), HEAD: Head(headers)}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_only_what_our_own_proxies_appended_is_believed(
 
 
 def test_a_connection_without_an_address_has_none() -> None:
-    assert client_address({"type": "http", "client": None, "headers": []}, 0) is None
+    assert client_address({"type": "http", "client": None}, 0) is None
 
 
 @pytest.mark.parametrize("forged", ["nonsense", "1.1.1.1\r\nX: y", "", "unknown"])

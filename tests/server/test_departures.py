@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -29,9 +30,9 @@ class Client:
 def watched(client: Client) -> WhilePresent:
     """The watch begins with the operation."""
     at_once = Alarms(asyncio.get_running_loop(), 0.0)
-    return WhilePresent(
-        client.receive, at_once, may_stop=lambda: True, abandon=lambda: None
-    )
+    scope = SimpleNamespace(abandon=lambda: None)
+    context: Any = SimpleNamespace(only_reads=True, scope=scope)
+    return WhilePresent(client.receive, at_once, context)
 
 
 async def test_who_leaves_ends_what_runs_for_them() -> None:
