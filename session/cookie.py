@@ -66,6 +66,8 @@ class SessionCookie:
         self._settings = settings
         self._clock = clock
         self._proven = ProvenKeys()
+        # A seal with less time left is sealed again.
+        self._half_ms = settings.ttl_s * 500
         self._pieces = [f"{settings.name}.{n}" for n in range(MAX_CHUNKS)]
         self._names = (settings.name, *self._pieces)
 
@@ -120,12 +122,11 @@ class SessionCookie:
         session = Session(source=source, shown_cookies=shown)
         if not value:
             return session
-        settings, now_ms = self._settings, int(self._clock() * 1000)
         try:
             unsealed = unseal(
                 value,
-                passwords=settings.passwords,
-                now_ms=now_ms,
+                passwords=self._settings.passwords,
+                now_ms=int(self._clock() * 1000),
                 proven=self._proven,
             )
             session.ref, session.extra = _told(source, unsealed)
@@ -133,9 +134,9 @@ class SessionCookie:
             # Never the value itself: it may be somebody's valid session elsewhere.
             log.warning("session refused", extra={"fields": {"reason": error.reason}})
             return session
-        # Then it is sealed again: half of its time is over at the latest.
+        # Then it is sealed again.
         session.changed = session.ref is not None and (
-            unsealed.old_password or unsealed.left_ms * 2 < settings.ttl_s * 1000
+            unsealed.old_password or unsealed.left_ms < self._half_ms
         )
         return session
 

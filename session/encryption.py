@@ -113,9 +113,9 @@ class RecordCodec:
             stored = self._encrypt(vault_key, _to_json({**value, VAULT_KEY: vault_key}))
         return VaultRecord(pair, stored, other, AccessClaims.of(pair.access_token))
 
-    def decode(self, vault_key: str, stored: bytes | None) -> VaultRecord | None:
-        """None when nothing is stored, or nothing that may be used under this key."""
-        if stored is None:
+    def decode(self, vault_key: str, stored: object) -> VaultRecord | None:
+        """None when no bytes are stored, or none that may be used under this key."""
+        if not isinstance(stored, bytes):
             return None
         try:
             return self._decode(vault_key, stored)

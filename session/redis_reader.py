@@ -25,6 +25,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
 import hiredis
@@ -59,6 +60,7 @@ _NOT_SERVING: Final[dict[str, type[RedisError]]] = {
     "NOAUTH": AuthenticationError,
 }
 _UNFINISHED: Final = object()
+_COMMAND: Final = attrgetter("command")
 
 log = logging.getLogger("mainstem.session")
 
@@ -99,11 +101,12 @@ class _Line(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        return not self.lost.is_set() and not self._transport.is_closing()
+        # It is closing before it tells that it is lost.
+        return not self._transport.is_closing()
 
     def send(self, questions: list[_Question[Any]]) -> None:
         self.unanswered.extend(questions)
-        self._transport.write(b"".join([one.command for one in questions]))
+        self._transport.write(b"".join(map(_COMMAND, questions)))
 
     def abort(self) -> None:
         self._transport.abort()

@@ -83,7 +83,7 @@ class RedisVault:
             ("GET", self._record(ref.vault_key)),
             ("HGET", self._index(ref.user_id), ref.vault_key),
         )
-        record = self._codec.decode(ref.vault_key, _bytes(stored))
+        record = self._codec.decode(ref.vault_key, stored)
         raw = _bytes(entry)
         return record, SessionEntry.from_json(raw) if raw is not None else None
 
@@ -92,7 +92,7 @@ class RedisVault:
         # Not MGET: in a Cluster the records lie on different nodes.
         values = await self._together(*(("GET", self._record(key)) for key in keys))
         decoded = {
-            key: self._codec.decode(key, _bytes(value))
+            key: self._codec.decode(key, value)
             for key, value in zip(keys, values, strict=True)
         }
         return {key: record for key, record in decoded.items() if record is not None}
@@ -105,7 +105,7 @@ class RedisVault:
         deadline: float,
     ) -> SharedRead[T] | None:
         def decoded(value: object) -> T:
-            return convert(self._codec.decode(vault_key, _bytes(value)))
+            return convert(self._codec.decode(vault_key, value))
 
         if self._reader is None:
             return None
@@ -134,7 +134,7 @@ class RedisVault:
 
     async def take(self, vault_key: str) -> VaultRecord | None:
         stored = await self._run("GETDEL", self._record(vault_key))
-        return self._codec.decode(vault_key, _bytes(stored))
+        return self._codec.decode(vault_key, stored)
 
     async def entries(self, user_id: str) -> dict[str, SessionEntry]:
         found = await self._run("HGETALL", self._index(user_id))

@@ -101,10 +101,12 @@ class ProvenKeys:
         # As text: a second spelling of the same bytes is not what was sealed.
         if not hmac.compare_digest(keys.mac(text), mac):
             return None
-        self._kept[name] = keys
-        self._kept.move_to_end(name)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        if name in self._kept:
+            self._kept.move_to_end(name)
+        else:
+            self._kept[name] = keys
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
         return keys
 
 

@@ -6,7 +6,7 @@ it through `session/auth.py`.
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -21,12 +21,11 @@ class SharedRead(msgspec.Struct, Generic[T], eq=False):
     15 less than a task with `wait`.
     """
 
-    # Any: the answer as it comes.
     convert: Callable[[Any], T] | None
     loop: asyncio.AbstractEventLoop | None = None
     done: bool = False
-    # The answer, until the first waiter has converted it.
-    _value: object = None
+    # Any: the answer as it came, until the first waiter has converted it.
+    _value: Any = None
     _error: Exception | None = None
     _waiters: list[asyncio.Future[None]] = []
 
@@ -72,4 +71,5 @@ class SharedRead(msgspec.Struct, Generic[T], eq=False):
                 self._error = error
         if self._error is not None:
             raise self._error
-        return cast(T, self._value)
+        value: T = self._value
+        return value
