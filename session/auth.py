@@ -87,8 +87,7 @@ class ConduitAuth(msgspec.Struct, eq=False):
             record = await ask(ref)
         except NotAuthenticatedError:
             self._close(ref)
-        if ref == self.session.ref:
-            self._reading, self._ref = SharedRead.of(record), ref
+        self._reading, self._ref = SharedRead.of(record), ref
         return record
 
     def _close(self, ref: SessionRef) -> NoReturn:

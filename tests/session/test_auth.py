@@ -146,6 +146,18 @@ async def test_a_sign_in_within_the_request_is_seen(process: Process) -> None:
     assert subject(await flux.token()) == f"user-{email}"
 
 
+async def test_what_is_read_anew_is_never_another_sessions(process: Process) -> None:
+    email = "second@example.com"
+    session, other = await process.sign_in(FIRST), await process.sign_in(email)
+    assert other.ref is not None
+    auth = conduit_auth(process, session)
+    reading = asyncio.create_task(auth.reread())
+    await asyncio.sleep(0)
+    session.open(other.ref.user_id, other.ref.vault_key)
+    assert process.conduit.check((await reading).pair.access_token) == f"user-{FIRST}"
+    assert process.conduit.check(await auth.token()) == f"user-{email}"
+
+
 async def test_ten_refused_calls_of_a_request_are_one_renewal(
     process: Process, conduit: FakeConduit, clock: Clock
 ) -> None:
