@@ -4,18 +4,16 @@ Called by `resolvers/loaders.py`, so that equal lists of one operation are read 
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from clients.flux.records import FluxNote, NoteConditions
+from clients.flux.records import EVERY_NOTE, FluxNote, NoteConditions
 
 from .paging import Cursors, Page, PageRequest, keyset_page, known, rowless_page
 
 if TYPE_CHECKING:  # the context holds the loaders, which call this
     from .context import RequestContext
-
-EVERY_NOTE: Final = NoteConditions()
 
 
 class NoteList(msgspec.Struct, frozen=True):

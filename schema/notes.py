@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import strawberry
 
-from clients.flux.records import FluxNote, NoteConditions
+from clients.flux.records import EVERY_NOTE, FluxNote, NoteConditions
 from engine import Answers
 from resolvers import notes, posts
 from resolvers.ids import global_id
-from resolvers.note_pages import EVERY_NOTE, NoteList
+from resolvers.note_pages import NoteList
 from resolvers.paging import PageRequest
 
 from .connections import (

@@ -126,10 +126,7 @@ def restricted(post: ConduitPost, populate: frozenset[str]) -> ConduitPost:
     return msgspec.structs.replace(post, **changes) if changes else post
 
 
-# --------------------------------------------------------------------------------------
-# Lists as they come; the documents in them are the records themselves.
-
-# Their fields for Conduit's GraphQL, where a selected relation is populated.
+# The fields of documents for Conduit's GraphQL, where a selected relation is populated.
 FILE_SELECTION: Final = (
     "_id name mimeType size isPublic folder createdAt updatedAt"  # no address
 )
@@ -137,17 +134,3 @@ POST_SELECTION: Final = (
     "_id title body createdAt updatedAt "
     f"author{{_id username}} coverFile{{{FILE_SELECTION}}}"
 )
-
-
-class PostPage(msgspec.Struct):
-    """What a paginated route answers."""
-
-    documents: list[ConduitPost]
-    count: int
-
-
-class FilePage(msgspec.Struct):
-    """What GetFiles answers."""
-
-    documents: list[ConduitFile]
-    count: int

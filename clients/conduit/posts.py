@@ -25,7 +25,7 @@ from clients.keyset import Keyset
 
 from . import database, lookups
 from .calls import ConduitCalls
-from .database import PostPage, SortField
+from .database import SortField
 from .records import ConduitPage, ConduitPost
 
 Sort = tuple[SortField, bool]
@@ -43,8 +43,8 @@ class _Permission(msgspec.Struct):
 
 
 _POST: Final = msgspec.json.Decoder(ConduitPost)
-_PAGE: Final = msgspec.json.Decoder(PostPage)
-_PAGE_OR_ALL: Final = msgspec.json.Decoder(PostPage | list[ConduitPost])
+_PAGE: Final = msgspec.json.Decoder(ConduitPage[ConduitPost])
+_PAGE_OR_ALL: Final = msgspec.json.Decoder(ConduitPage[ConduitPost] | list[ConduitPost])
 _ATTRIBUTES: Final[dict[SortField, str]] = {
     "createdAt": "created_at",
     "updatedAt": "updated_at",
@@ -76,11 +76,10 @@ class PostChanges(TypedDict, total=False):
     cover_file_id: str | None
 
 
-class ConduitPosts:
+class ConduitPosts(msgspec.Struct, frozen=True):
     """Posts as one person sees them. `populate`: any of "author", "coverFile"."""
 
-    def __init__(self, calls: ConduitCalls) -> None:
-        self._calls = calls
+    _calls: ConduitCalls
 
     async def by_ids(
         self,
@@ -124,7 +123,8 @@ class ConduitPosts:
         """
         if author_id is None and title_contains is None:
             target = _list_target(limit, skip, sort, populate, scope)
-            return _page(await self._calls.read(target, operation="posts page"))
+            response = await self._calls.read(target, operation="posts page")
+            return response.decode(_PAGE)
         page = _parameters(limit, skip, sort, populate, scope)
         conditions: dict[str, str] = {}
         if author_id is not None:
@@ -132,7 +132,8 @@ class ConduitPosts:
         if title_contains is not None:
             conditions["title"] = database.like(title_contains, field="titleContains")
             target = database.function("SearchPosts", conditions | page)
-            return _page(await self._calls.read(target, operation="posts page"))
+            response = await self._calls.read(target, operation="posts page")
+            return response.decode(_PAGE)
         target = database.function("GetPostsByAuthor", conditions | page)
         return await self._author_page(target, skip, limit, sort)
 
@@ -181,7 +182,8 @@ class ConduitPosts:
                 **database.scoped(scope),
             },
         )
-        return _page(await self._calls.read(target, operation="posts beyond"))
+        response = await self._calls.read(target, operation="posts beyond")
+        return response.decode(_PAGE)
 
     async def _author_page(
         self, target: str, skip: int, limit: int, sort: Sort
@@ -193,14 +195,11 @@ class ConduitPosts:
         """
         response = await self._calls.read(target, operation="posts page")
         found = response.decode(_PAGE_OR_ALL)
-        if isinstance(found, PostPage):
-            documents, count = found.documents, found.count
-        else:
-            field, descending = sort
-            sorted_by = attrgetter(_ATTRIBUTES[field], "id")
-            found.sort(key=sorted_by, reverse=descending)
-            documents, count = found[skip : skip + limit], len(found)
-        return ConduitPage(documents, count)
+        if isinstance(found, ConduitPage):
+            return found
+        field, descending = sort
+        found.sort(key=attrgetter(_ATTRIBUTES[field], "id"), reverse=descending)
+        return ConduitPage(found[skip : skip + limit], len(found))
 
     async def get(self, id: str, *, populate: Populate = NOTHING) -> ConduitPost:
         """`GET /database/Post/{id}`, fresh. Raises: NotFoundError, also if hidden."""
@@ -387,11 +386,6 @@ def _parameters(
         **database.populated(populate),
         **database.scoped(scope),
     }
-
-
-def _page(response: Response) -> ConduitPage[ConduitPost]:
-    page = response.decode(_PAGE)
-    return ConduitPage(page.documents, page.count)
 
 
 def _kept(response: Response, sent: Mapping[str, object]) -> ConduitPost:

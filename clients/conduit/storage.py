@@ -21,7 +21,6 @@ from clients.keyset import Keyset
 
 from . import database, failures, lookups
 from .calls import ConduitCalls
-from .database import FilePage
 from .records import ConduitFile, ConduitPage, PendingUpload
 
 # Later than every file.
@@ -69,7 +68,7 @@ _BY_ID: Final = lookups.Source(
     document=_FILE,
     documents=msgspec.json.Decoder(list[ConduitFile]),
 )
-_PAGE: Final = msgspec.json.Decoder(FilePage)
+_PAGE: Final = msgspec.json.Decoder(ConduitPage[ConduitFile])
 _ALIASES: Final = msgspec.json.Decoder(_AliasPage)
 _UPLOAD: Final = msgspec.json.Decoder(_Upload)
 _ADDRESS: Final = msgspec.json.Decoder(_Address)
@@ -77,12 +76,11 @@ _DELETED: Final = msgspec.json.Decoder(_Deleted)
 _CONTENTS: Final = msgspec.json.Decoder(_Contents)
 
 
-class ConduitStorage:
+class ConduitStorage(msgspec.Struct, frozen=True):
     """Files as one person sees them."""
 
-    def __init__(self, calls: ConduitCalls, bytes_http: UpstreamHTTP) -> None:
-        self._calls = calls
-        self._bytes_http = bytes_http
+    _calls: ConduitCalls
+    _bytes_http: UpstreamHTTP
 
     async def by_ids(self, ids: Sequence[str]) -> list[ConduitFile]:
         """`GetFilesByIds`, or storage's own routes; in no order, misses absent.
@@ -105,8 +103,8 @@ class ConduitStorage:
     ) -> ConduitPage[ConduitFile]:
         """`GetFiles`, newest first; `count` is the total only on the first page."""
         target = _newest(limit, beyond or self._from_the_start)
-        page = (await self._calls.read(target, operation="files page")).decode(_PAGE)
-        return ConduitPage(page.documents, page.count)
+        response = await self._calls.read(target, operation="files page")
+        return response.decode(_PAGE)
 
     @property
     def _from_the_start(self) -> Keyset:

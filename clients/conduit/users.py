@@ -18,11 +18,10 @@ from .records import ConduitUser
 _USERS: Final = msgspec.json.Decoder(list[ConduitUser])
 
 
-class ConduitUsers:
+class ConduitUsers(msgspec.Struct, frozen=True):
     """Called by the loader of authors."""
 
-    def __init__(self, calls: ConduitCalls) -> None:
-        self._calls = calls
+    _calls: ConduitCalls
 
     async def by_ids(self, ids: Sequence[str]) -> list[ConduitUser]:
         """`GetUsersByIds`, 100 ids a call, side by side; in no order, misses absent.

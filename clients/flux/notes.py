@@ -19,7 +19,7 @@ from clients.keyset import Keyset
 from . import postgrest
 from .calls import FluxCalls
 from .postgrest import Condition
-from .records import FluxNote, FluxNotePage, NoteConditions
+from .records import EVERY_NOTE, FluxNote, FluxNotePage, NoteConditions
 
 # All that are read here of the table in flux-init.sql.
 NOTE_COLUMNS: Final = frozenset(FluxNote.__struct_fields__)
@@ -40,11 +40,10 @@ _NOTES: Final = msgspec.json.Decoder(list[FluxNote])
 _COUNTS: Final = msgspec.json.Decoder(list[_PostCount])
 
 
-class FluxNotes:
+class FluxNotes(msgspec.Struct, frozen=True):
     """The notes of one person. `columns` beside the id are those that are needed."""
 
-    def __init__(self, calls: FluxCalls) -> None:
-        self._calls = calls
+    _calls: FluxCalls
 
     async def by_ids(
         self, ids: Sequence[str], *, columns: frozenset[str]
@@ -106,14 +105,11 @@ class FluxNotes:
         on a first page: beyond a keyset Flux would count the rest (recording 14).
         """
         selected = _with_keyset(columns)
-        filters = _conditions(conditions)
-        if beyond is not None:
-            filters.append(postgrest.beyond(beyond, descending=descending))
         counts = count and beyond is None
         response = await self._calls.read(
-            _page_target(limit, descending, selected, filters)
-            if filters
-            else _unfiltered(limit, descending, selected),
+            _first_page(limit, descending, selected)
+            if beyond is None and conditions is EVERY_NOTE
+            else _page(limit, descending, selected, conditions, beyond),
             operation="notes page",
             headers=_COUNT_EXACTLY if counts else NO_HEADERS,
         )
@@ -259,20 +255,25 @@ def _with_keyset(columns: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _unfiltered(limit: int, descending: bool, columns: frozenset[str]) -> str:
-    return _page_target(limit, descending, columns, ())
+def _first_page(limit: int, descending: bool, columns: frozenset[str]) -> str:
+    """The one that most ask for."""
+    return _page(limit, descending, columns, EVERY_NOTE, None)
 
 
-def _page_target(
+def _page(
     limit: int,
     descending: bool,
     columns: frozenset[str],
-    conditions: Sequence[Condition],
+    conditions: NoteConditions,
+    beyond: Keyset | None,
 ) -> str:
+    filters = _conditions(conditions)
+    if beyond is not None:
+        filters.append(postgrest.beyond(beyond, descending=descending))
     return postgrest.target(
         "/notes",
         columns=columns,
-        conditions=conditions,
+        conditions=filters,
         order=postgrest.order_by_creation(descending=descending),
         limit=limit,
     )

@@ -5,6 +5,8 @@ garbage collector may pass them by. A copy with changes is made by
 `msgspec.structs.replace`.
 """
 
+from typing import Final
+
 import msgspec
 
 
@@ -32,3 +34,6 @@ class NoteConditions(msgspec.Struct, frozen=True):
     post_id: str | None = None
     created_after: str | None = None
     created_before: str | None = None
+
+
+EVERY_NOTE: Final = NoteConditions()
