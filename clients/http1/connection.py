@@ -355,33 +355,20 @@ class Connection(asyncio.Protocol):
         """The answer is whole. First the connection is free, then the caller wakes."""
         if self._asking.is_head:
             self._end_head()
-        waiter = self._waiter
+        waiter, stream, body = self._waiter, None, b""
         if waiter is None:
             stream = self._pass_on()
             self._transport.resume_reading()
-            self._free()
-            stream.end()
-            return
-        chunks, parts = self._chunks, self._parts
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        if parts:
-            body = b"".join((*parts, body))
-            parts.clear()
-        if len(body) > self._asking.most_bytes:
-            self._fail_oversize()
-            return
-        self._free()
-        if not waiter.done():
-            waiter.set_result(Answer(self._status, self._fields, body))
-
-    def _end_head(self) -> None:
-        """After a HEAD the parser waits for a body, and what came is no part of it."""
-        self._keeps = self._keeps and not self._chunks
-        self._chunks.clear()
-        self._parser = httptools.HttpResponseParser(self)
-
-    def _free(self) -> None:
+        else:
+            pieces = self._chunks
+            if self._parts:
+                pieces[:0] = self._parts
+                self._parts.clear()
+            body = b"".join(pieces)
+            pieces.clear()
+            if len(body) > self._asking.most_bytes:
+                self._fail_oversize()
+                return
         self._waiter = self._stream = None
         self._busy = False
         if self._keeps and not self._sending:
@@ -389,6 +376,16 @@ class Connection(asyncio.Protocol):
             self._owner.rest(self)
         else:
             self._close()
+        if stream is not None:
+            stream.end()
+        elif waiter is not None and not waiter.done():
+            waiter.set_result(Answer(self._status, self._fields, body))
+
+    def _end_head(self) -> None:
+        """After a HEAD the parser waits for a body, and what came is no part of it."""
+        self._keeps = self._keeps and not self._chunks
+        self._chunks.clear()
+        self._parser = httptools.HttpResponseParser(self)
 
     def _lost(self, exc: Exception | None) -> None:
         if self._busy and self._status and self._ends_with_connection and exc is None:
