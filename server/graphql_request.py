@@ -80,18 +80,28 @@ def strict_json(text: bytes, *, otherwise: Callable[[bytes], str]) -> object:
     """Strict JSON in which no object has two members of one name.
 
     orjson is the strict one (UTF-8, no NaN, bounded nesting) but takes the last of
-    equal names; a proxy in front may have checked the first. The standard library's
-    second look costs 4 µs for a usual request. Raises: RefusalError 400.
+    equal names; a proxy in front may have checked the first. Raises: RefusalError 400.
     """
     try:
         found: object = orjson.loads(text)
-        # Not `decode`: it looks again for what may stand behind the value.
-        _UNIQUE_NAMES.raw_decode(text.decode().lstrip())
+        # A member that was dropped took a colon with it. (An escaped one, `\u003a`, is
+        # no colon in the text.) The standard library's look takes four times as long.
+        if text.count(b":") != _colons(found) or b"\\u003" in text:
+            # Not `decode`: it looks again for what may stand behind the value.
+            _UNIQUE_NAMES.raw_decode(text.decode().lstrip())
     except orjson.JSONDecodeError:
         raise bad_request(otherwise(text)) from None
     except RecursionError:
         raise bad_request("The JSON is nested too deeply.") from None
     return found
+
+
+def _colons(found: object) -> int | None:
+    """In its JSON; None if it is nested too deeply to be written."""
+    try:
+        return orjson.dumps(found).count(b":")
+    except orjson.JSONEncodeError:
+        return None
 
 
 def _unique(members: list[tuple[str, object]]) -> None:
