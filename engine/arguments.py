@@ -171,19 +171,3 @@ def is_harmless(type_: Value) -> bool:
     if isinstance(named, GraphQLEnumType):
         return all(isinstance(v.value, HARMLESS_VALUES) for v in named.values.values())
     return is_specified_scalar_type(named)
-
-
-def remembered(make: Callable[[Run], Arguments]) -> Callable[[Run], Arguments]:
-    """The arguments of a field, made once for equal variables.
-
-    Only for arguments that calls may share.
-    """
-
-    def arguments(run: Run) -> Arguments:
-        # By `make`, since a field that is held by its own function is a cycle.
-        found = run.arguments.get(make)
-        if found is None:
-            found = run.arguments[make] = make(run)
-        return found
-
-    return arguments

@@ -34,10 +34,10 @@ from graphql import (
     is_object_type,
 )
 
-from .arguments import arguments, remembered
+from .arguments import arguments
 from .batch import BATCH, held_by
 from .collect import Collector, NotCompiledError
-from .info import LazyInfo, full_info
+from .info import full_info, lazy_info
 from .level import Level
 from .plan import Arguments, Field, Plan, Selection, Value, no_type
 from .run import Run
@@ -82,7 +82,7 @@ class Compiler:
             raise NotCompiledError("no root type")
         serial = self.operation.operation is OperationType.MUTATION
         selection = self.selection(root, [self.operation.selection_set], serial)
-        info = full_info if self.strawberry is None else LazyInfo
+        info = full_info if self.strawberry is None else lazy_info
         plan = Plan(self.schema, self.operation, self.fragments, selection, info)
         if serial:
             plan.serial, selection.resolved = selection.resolved, ()
@@ -104,8 +104,6 @@ class Compiler:
                 index = len(entries)
                 field = self.field(type_, key, index, nodes, definition)
                 self.find_values(field, serial)
-                if field.constants is None and field.share_arguments:
-                    field.arguments = remembered(field.arguments)
                 field.quiet = is_quiet(field)
                 field.unrest = 2 if not field.nullable[0] else int(not field.quiet)
                 entries.append(field)

@@ -44,7 +44,7 @@ MAX_COERCION_ERRORS = 50  # as graphql-core
 class Ready(NamedTuple):
     """All that runs with equal variables share.
 
-    `arguments` is what the variables came to; see `arguments.remembered`.
+    `arguments` is what the variables came to; see `Run.arguments_of`.
     """
 
     plan: Plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
     FieldNode,
@@ -50,62 +50,59 @@ def helpers(run: Run) -> GraphQLResolveInfoHelpers:
     return GraphQLResolveInfoHelpers(gather=gather, track=track)
 
 
-class LazyInfo:
+class LazyInfo(NamedTuple):
     """Answers like `GraphQLResolveInfo`; computes an attribute when it is read."""
 
-    __slots__ = ("_field", "_level", "_row", "_run", "context")
-
-    def __init__(self, run: Run, field: Field, level: Level, row: int) -> None:
-        self._run = run
-        self._field = field
-        self._level = level
-        self._row = row
-        self.context = run.context
+    run: Run
+    field: Field
+    level: Level
+    row: int
+    context: Any
 
     @property
     def field_name(self) -> str:
-        return self._field.nodes[0].name.value
+        return self.field.nodes[0].name.value
 
     @property
     def field_nodes(self) -> list[FieldNode]:
-        return self._field.nodes
+        return self.field.nodes
 
     @property
     def return_type(self) -> GraphQLOutputType:
-        return self._field.definition.type
+        return self.field.definition.type
 
     @property
     def parent_type(self) -> GraphQLObjectType:
-        return self._field.parent
+        return self.field.parent
 
     @property
     def path(self) -> Path:
-        return self._level.field_path(self._row, self._field)
+        return self.level.field_path(self.row, self.field)
 
     @property
     def schema(self) -> GraphQLSchema:
-        return self._run.plan.schema
+        return self.run.plan.schema
 
     @property
     def fragments(self) -> dict[str, FragmentDefinitionNode]:
-        return self._run.plan.fragments
+        return self.run.plan.fragments
 
     @property
     def root_value(self) -> Any:
-        return self._run.root_value
+        return self.run.root_value
 
     @property
     def operation(self) -> OperationDefinitionNode:
-        return self._run.plan.operation
+        return self.run.plan.operation
 
     @property
     def variable_values(self) -> dict[str, Any]:
         # strawberry hands its resolvers the coerced values as a plain dict
-        return self._run.lent_variables().coerced
+        return self.run.lent_variables().coerced
 
     @property
     def operation_extensions(self) -> Any:
-        return self._run.operation_extensions
+        return self.run.operation_extensions
 
     @property
     def is_awaitable(self) -> Any:
@@ -117,7 +114,12 @@ class LazyInfo:
 
     @property
     def async_helpers(self) -> GraphQLResolveInfoHelpers:
-        return helpers(self._run)
+        return helpers(self.run)
+
+
+def lazy_info(run: Run, field: Field, level: Level, row: int) -> LazyInfo:
+    """What strawberry reads."""
+    return LazyInfo(run, field, level, row, run.context)
 
 
 def full_info(

@@ -102,7 +102,7 @@ def call_value(
     try:
         arguments = field.constants
         if arguments is None:
-            arguments = field.arguments(run)
+            arguments = run.arguments_of(field)
         return value(run.plan.info(run, field, level, len(level.outs)), **arguments)
     except Exception as error:
         return error

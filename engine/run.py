@@ -111,7 +111,8 @@ class Run:
     def execute(self) -> ExecutionResult | Coroutine[Any, Any, ExecutionResult]:
         """Run as far as nothing has to be awaited."""
         self.proceed(self.root, self.plan.root.read(self, self.root, [self.root_value]))
-        self.serially()
+        if self.queue:
+            self.serially()
         return self.drive() if self.active else self.result()
 
     def serially(self) -> None:
@@ -159,8 +160,8 @@ class Run:
         turns = self.takes_turns(fresh)
         if turns:
             fresh.sort(key=UNREST, reverse=True)
-            self.turns += fresh
-            del fresh[0]  # awaited as it is, which spares a task
+            # The first is awaited as it is, which spares a task.
+            self.turns, fresh = fresh, fresh[1:]
         if fresh:
             # Asked for once: on CPython 3.11 it is a system call.
             loop = self.loop = self.loop or running()
@@ -209,7 +210,7 @@ class Run:
         arguments = field.constants
         try:
             if arguments is None:
-                arguments = field.arguments(self)
+                arguments = self.arguments_of(field)
             if field.batch is not None:
                 self.resolve_batch(field, level, rows, arguments)
                 return
@@ -236,7 +237,9 @@ class Run:
             return
         try:
             if arguments is None:
-                arguments = field.arguments(self)
+                arguments = self.arguments.get(field.arguments)
+                if arguments is None:
+                    arguments = self.arguments_of(field)
             value = call(self, field, level, 0, level.sources[0], arguments)
         except Exception as error:
             value = error
@@ -244,6 +247,17 @@ class Run:
             Wait(self, level, field, FIRST, None, [value], complete)
         else:
             complete(self, field, level, FIRST, None, [value])
+
+    def arguments_of(self, field: Field) -> Arguments:
+        """The arguments of a field, made once for equal variables if calls may share
+        them.
+        """
+        if not field.share_arguments:
+            return field.arguments(self)
+        found = self.arguments.get(field.arguments)
+        if found is None:
+            found = self.arguments[field.arguments] = field.arguments(self)
+        return found
 
     def call(
         self, field: Field, level: Level, rows: Sequence[int], arguments: Arguments
@@ -256,7 +270,7 @@ class Run:
         for n, row in enumerate(rows):
             try:
                 if n and not field.share_arguments:
-                    arguments = field.arguments(self)
+                    arguments = self.arguments_of(field)
                 value = call(self, field, level, row, sources[row], arguments)
             except Exception as error:
                 value = error

@@ -30,7 +30,7 @@ from strawberry.utils.await_maybe import await_maybe
 
 from .attribute import ATTRIBUTE, DECLARED, OBJECTS, Attribute
 from .batch import BATCH, Batch, held_by
-from .info import LazyInfo
+from .info import LazyInfo, lazy_info
 from .level import Level
 from .plan import Arguments, Field, Value
 from .run import Run
@@ -41,6 +41,7 @@ Handlers: TypeAlias = tuple[
     tuple[tuple[type[Exception], ...], ExceptionHandler[Any]], ...
 ]
 DEFINITION = "strawberry-definition"
+new = tuple.__new__
 WRAPPERS = "strawberry.schema.schema_converter"
 
 
@@ -234,7 +235,7 @@ class StrawberryFields:
             sources: Sequence[Value],
             arguments: Arguments,
         ) -> Value:
-            raw = LazyInfo(run, field, level, row)
+            raw = lazy_info(run, field, level, row)
             info = info_class(_raw_info=raw, _field=definition)
             return function(sources, info, **arguments)
 
@@ -266,12 +267,13 @@ class StrawberryFields:
             source: Value,
             arguments: Arguments,
         ) -> Value:
-            given = dict(arguments)
+            given = {**arguments}
             for name in named:
                 given[name] = source
             if info_name:
-                raw = LazyInfo(run, field, level, row)
-                given[info_name] = info_class(_raw_info=raw, _field=definition)
+                # As `lazy_info` does, in one call that is none of Python.
+                raw = new(LazyInfo, (run, field, level, row, run.context))
+                given[info_name] = info_class(raw, definition)
             return function(source, **given) if wants_self else function(**given)
 
         return call
@@ -303,7 +305,7 @@ class StrawberryFields:
                 )
                 if handler is None:
                     raise
-                raw = LazyInfo(run, field, level, row)
+                raw = lazy_info(run, field, level, row)
                 info = info_class(_raw_info=raw, _field=definition)
                 told = handler.handle(error, field=definition, info=info)
                 result = await await_maybe(told)

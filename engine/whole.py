@@ -188,13 +188,10 @@ class Writer:
         nullable = field.nullable[-1]
         if field.object_type is None:
             makers = self.constant("makers", field.makers)
-            return if_usual(
-                first,
-                name,
-                f"type({name}) in {makers}",
-                f"{makers}[type({name})]({name})",
-                nullable,
-            )
+            # Of a class that was not met there is none, which ends it as well.
+            if nullable:
+                return f"(None if {first} is None else {makers}[type({name})]({name}))"
+            return f"{makers}[type({first})]({name})"
         classes = self.constant("classes", field.stored)
         made_of = self.object(field.selections[field.object_type], name)
         return if_usual(first, name, f"type({name}) in {classes}", made_of, nullable)

@@ -1,6 +1,7 @@
 """Any object by its global id, one or many of all kinds together."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -19,6 +20,9 @@ from .context import RequestContext
 from .ids import Kind, parse_global_id
 
 Record = FluxNote | ConduitPost | ConduitFile | ConduitUser | ConduitViewer
+
+# A key of its kind, or why there is none.
+Asked = tuple[Kind, str] | tuple[None, InvalidInputError]
 
 MAX_NODES: Final = 100
 
@@ -49,21 +53,17 @@ async def get_nodes(
     try:
         context.require_viewer()
     except NotAuthenticatedError as refusal:
-        return [one if isinstance(one, Exception) else refusal for one in asked]
-    wanted: dict[Kind, list[str]] = {}
-    for one in asked:
-        if not isinstance(one, Exception):
-            kind, key = one
-            if kind in wanted:
-                wanted[kind].append(key)
-            else:
-                wanted[kind] = [key]
+        return [one[1] if one[0] is None else refusal for one in asked]
+    # Any: keys, under None failures.
+    wanted: defaultdict[Kind | None, list[Any]] = defaultdict(list)
+    for kind, key in asked:
+        wanted[kind].append(key)
     loaded = {kind: _load_all(context, kind, keys) for kind, keys in wanted.items()}
     found = {kind: iter(await settled(values)) for kind, values in loaded.items()}
-    return [one if isinstance(one, Exception) else next(found[one[0]]) for one in asked]
+    return [next(found[kind]) for kind, _ in asked]
 
 
-def _parsed(node_ids: Sequence[str]) -> list[tuple[Kind, str] | Exception]:
+def _parsed(node_ids: Sequence[str]) -> Sequence[Asked]:
     """A malformed id fails in its place and not for all."""
     try:
         return list(map(parse_global_id, node_ids))
@@ -71,18 +71,20 @@ def _parsed(node_ids: Sequence[str]) -> list[tuple[Kind, str] | Exception]:
         return [_parsed_alone(node_id) for node_id in node_ids]
 
 
-def _parsed_alone(node_id: str) -> tuple[Kind, str] | Exception:
+def _parsed_alone(node_id: str) -> Asked:
     try:
         return parse_global_id(node_id)
     except InvalidInputError as failure:
-        return failure
+        return None, failure
 
 
 def _load_all(
-    context: RequestContext, kind: Kind, keys: Sequence[str]
+    context: RequestContext, kind: Kind | None, keys: list[Any]
 ) -> Loaded[Any]:  # of Record | None, but a list of notes is no list of records
     loaders = context.loaders
     match kind:
+        case None:  # they are failures
+            return keys
         case "Note":
             return loaders.notes.load_all(keys)
         case "Post":

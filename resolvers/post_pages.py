@@ -67,9 +67,8 @@ async def _keyset_page(context: "RequestContext", query: PostList) -> Page[Condu
     request, conditions = query.page, query.conditions
     cursors = Cursors(("posts", query.descending, conditions))
     beyond = None if request.cursor is None else cursors.read_keyset(request.cursor)
-    count = partial(_count, context, conditions)
     if not request.reads_rows:
-        return rowless_page(request, count)
+        return rowless_page(request, partial(_count, context, conditions))
     descending = query.descending != request.backward
     if beyond is None:
         found = await context.conduit.posts.list_page(
@@ -89,6 +88,7 @@ async def _keyset_page(context: "RequestContext", query: PostList) -> Page[Condu
             scope=conditions.scope,
             populate=context.post_relations,
         )
+        count = partial(_count, context, conditions)
     page = keyset_page(request, found.documents, cursors.keyset, count)
     context.loaders.bring_posts(page.items)
     return page

@@ -20,7 +20,10 @@ from graphql import (
 )
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.config import StrawberryConfig
-from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.schema.exceptions import (
+    CannotGetOperationTypeError,
+    InvalidOperationTypeError,
+)
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
@@ -135,7 +138,9 @@ class Graph(strawberry.Schema):
         if not query:
             raise MissingQueryError
         prepared = self.documents.prepare(self._schema, query, context)
-        kind = prepared.type_of(name)
+        kind = prepared.types.get(name)
+        if kind is None:
+            raise CannotGetOperationTypeError(name)
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
         return prepared

@@ -25,7 +25,6 @@ from graphql import (
     validate,
 )
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.graphql import OperationType as StrawberryOperationType
 
 from resolvers.context import RequestContext
@@ -65,29 +64,6 @@ class Prepared:
     operations: Mapping[str | None, "Operation"]
     types: Mapping[str | None, StrawberryOperationType]
     passed: tuple[str, ...] = ()
-
-    def type_of(self, name: str | None) -> StrawberryOperationType:
-        """Of the operation of that name, or the first.
-
-        Raises: CannotGetOperationTypeError.
-        """
-        found = self.types.get(name)
-        if found is None:
-            raise CannotGetOperationTypeError(name)
-        return found
-
-    def operation(self, name: str | None) -> "Operation":
-        """The operation of a valid document.
-
-        Raises: GraphQLError when the name must choose and does not.
-        """
-        found = self.operations.get(name)
-        if found is None:
-            raise GraphQLError(
-                "operationName must name one of the operations in the document.",
-                extensions={"code": "BAD_USER_INPUT"},
-            )
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +234,12 @@ class Documents:
         Raises: GraphQLError for a choice among operations or a limit,
         RateLimitedError for a budget that is used up.
         """
-        operation = prepared.operation(name)
+        operation = prepared.operations.get(name)
+        if operation is None:
+            raise GraphQLError(
+                "operationName must name one of the operations in the document.",
+                extensions={"code": "BAD_USER_INPUT"},
+            )
         context.selection = operation.selection
         context.only_reads = operation.only_reads
         cost = operation.cost.of(variables)
