@@ -54,17 +54,14 @@ class PostList(msgspec.Struct, frozen=True):
     conditions: PostConditions = EVERY_POST
 
 
-def read_post_page(
+async def read_post_page(
     context: "RequestContext", query: PostList
-) -> Awaitable[Page[ConduitPost]]:
+) -> Page[ConduitPost]:
     """One call; one more for the total of a page beyond a keyset cursor."""
-    # Else the upstream cannot go on from a row, only from a position.
-    by_keyset = query.sort == "createdAt" and query.conditions.title_contains is None
-    return (_keyset_page if by_keyset else _offset_page)(context, query)
-
-
-async def _keyset_page(context: "RequestContext", query: PostList) -> Page[ConduitPost]:
     request, conditions = query.page, query.conditions
+    if query.sort != "createdAt" or conditions.title_contains is not None:
+        # The upstream cannot go on from a row, only from a position.
+        return await _offset_page(context, query)
     cursors = Cursors(("posts", query.descending, conditions))
     beyond = None if request.cursor is None else cursors.read_keyset(request.cursor)
     if not request.reads_rows:
