@@ -17,6 +17,8 @@ from .refusals import RefusalCode, RefusalError, bad_request
 
 JSON_TYPE = "application/json"
 
+_NAMES: Final = ("query", "variables", "operationName", "extensions", "documentId")
+
 
 class GraphQLRequest(msgspec.Struct, frozen=True):
     query: str
@@ -130,24 +132,24 @@ def _json_parameter(name: str, text: str) -> object:
 
 def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
     """The request in a JSON object. Raises: RefusalError 400."""
-    extensions = parameters.get("extensions")
+    query, variables, operation_name, extensions, document_id = map(
+        parameters.get, _NAMES
+    )
     if extensions is not None and not isinstance(extensions, dict):
         raise _not_a_map("extensions")
-    document_id = parameters.get("documentId")
     if document_id is not None and not isinstance(document_id, str):
         raise bad_request("The parameter 'documentId' must be a text or null.")
     named = document_id or (extensions and "persistedQuery" in extensions)
-    query = parameters.get("query", "" if named else None)
+    if named and "query" not in parameters:
+        query = ""
     if query is None:
         raise bad_request("The parameter 'query' is missing.")
     if not isinstance(query, str) or not (query.strip() or named):
         raise bad_request("The parameter 'query' must be a text that is not empty.")
     if "\0" in query:
         raise bad_request("The parameter 'query' holds a NUL character.")
-    operation_name = parameters.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise bad_request("The parameter 'operationName' must be a text or null.")
-    variables = parameters.get("variables")
     if variables is not None and not isinstance(variables, dict):
         raise _not_a_map("variables")
     return GraphQLRequest(
