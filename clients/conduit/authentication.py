@@ -16,7 +16,7 @@ from clients.errors import (
     PermissionDeniedError,
     UpstreamMisconfiguredError,
 )
-from clients.http import Auth, CallScope, Response, UpstreamHTTP
+from clients.http import Auth, CallScope, Response, Sending, UpstreamHTTP
 
 from . import failures
 from .calls import ConduitCalls
@@ -65,18 +65,17 @@ class ConduitAuthentication:
         )
         return _pair(response)
 
-    async def _post(
+    def _post(
         self, path: str, operation: str, scope: CallScope, email: str, password: str
-    ) -> Response:
-        response = await self._http.send(
+    ) -> Sending:
+        return self._http.send(
             "POST",
             path,
             operation=operation,
             scope=scope,
             json={"email": email, "password": password},
+            check=failures.raise_for_failure,
         )
-        failures.raise_for_failure(response)
-        return response
 
     async def renew(self, refresh_token: str, scope: CallScope) -> TokenPair:
         """`POST /authentication/renew`: both tokens new, the old ones dead at once.
@@ -86,15 +85,15 @@ class ConduitAuthentication:
         Raises: NotAuthenticatedError when refused (400, 401, 403): before a session is
         given up, the vault must be read again. Anything else keeps the session.
         """
-        response = await self._http.send(
-            "POST",
-            "/authentication/renew",
-            operation="renew",
-            scope=scope,
-            headers={"Authorization": f"Bearer {refresh_token}"},
-        )
         try:
-            failures.raise_for_failure(response)
+            response = await self._http.send(
+                "POST",
+                "/authentication/renew",
+                operation="renew",
+                scope=scope,
+                headers={"Authorization": f"Bearer {refresh_token}"},
+                check=failures.raise_for_failure,
+            )
         except (InvalidInputError, PermissionDeniedError) as error:
             raise NotAuthenticatedError(
                 error.message,
@@ -110,14 +109,14 @@ class ConduitAuthentication:
 
         Raises: NotAuthenticatedError when the access token is expired or dead already.
         """
-        response = await self._http.send(
+        await self._http.send(
             "POST",
             "/authentication/logout",
             operation="sign out",
             scope=scope,
             headers={"Authorization": f"Bearer {access_token}"},
+            check=failures.raise_for_failure,
         )
-        failures.raise_for_failure(response)
 
     async def viewer(self, auth: Auth | None, scope: CallScope) -> ConduitViewer:
         """`GET /authentication/user`: three fields of the whole User object."""

@@ -108,7 +108,7 @@ class FluxNotes(msgspec.Struct, frozen=True):
         counts = count and beyond is None
         response = await self._calls.read(
             _first_page(limit, descending, selected)
-            if beyond is None and conditions is EVERY_NOTE
+            if beyond is None and conditions == EVERY_NOTE
             else _page(limit, descending, selected, conditions, beyond),
             operation="notes page",
             headers=_COUNT_EXACTLY if counts else NO_HEADERS,
