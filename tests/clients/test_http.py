@@ -212,6 +212,17 @@ async def test_repetitions_come_after_pauses_of_random_length_and_have_a_budget(
     assert max(pauses) - min(pauses) > LONGEST_PAUSE_S / 4
 
 
+async def test_calls_earn_the_repetitions_that_were_used_up(
+    upstream: Upstream, scope: CallScope
+) -> None:
+    http = upstream.http()
+    http._retries.left = 0
+    upstream.script(*[answer(200, [])] * 12, reset, answer(200, [1]))
+    for _ in range(12):
+        await get(http, scope)
+    assert (await get(http, scope)).json() == [1]
+
+
 async def test_a_read_is_repeated_when_its_body_breaks_off(
     upstream: Upstream, scope: CallScope
 ) -> None:

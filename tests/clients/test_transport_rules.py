@@ -335,6 +335,22 @@ async def test_calls_wait_for_a_connection_in_the_order_they_came(
     assert upstream.connections == 1
 
 
+@OURS
+async def test_a_connection_that_is_being_closed_is_not_used_again(
+    upstream: Upstream,
+) -> None:
+    upstream.script(answer())
+    pool = upstream.transport()
+    await get(pool, upstream.url)
+    assert isinstance(pool, AsyncioTransport)
+    (origin,) = pool._pool.origins.values()
+    (idle,) = origin.idle
+    # The loop tells the connection on its next turn only.
+    idle._transport.close()
+    assert (await get(pool, upstream.url)).status == 200
+    assert upstream.connections == 2
+
+
 @pytest.mark.parametrize("transport_name", ["asyncio", "pyreqwest"])
 async def test_who_goes_away_while_waiting_takes_no_connection_along(
     upstream: Upstream,
