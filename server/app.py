@@ -34,7 +34,7 @@ from .logs import configure_logging
 from .preview import PreviewRoute
 from .protocols import LEAVING, STOPPING
 from .refusals import RefusalCode, RefusalError
-from .resources import open_resources
+from .resources import Resources, open_resources
 from .settings import Settings
 from .uploads import UPLOAD_PATH, UploadRoute
 from .websocket import SocketEndpoint
@@ -52,6 +52,7 @@ class Application(FastAPI):
     """
 
     graphql: ASGIApp
+    resources: Resources  # what the lifespan opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -80,9 +81,9 @@ def create_app(settings: Settings) -> Application:
     door = partial(Door, cookie=cookie, guard=guard, production=settings.production)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with open_resources(settings, cookie) as resources:
-            app.state.resources = resources
+            app.resources = resources
             # Before the first request, so that none of them finds it out by itself.
             await detect(
                 resources.conduit_http,

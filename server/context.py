@@ -27,8 +27,7 @@ USER_AGENT_LIMIT = 256
 
 def resources_of(scope: Scope) -> Resources:
     """What the lifespan opened."""
-    # By its name: an attribute of starlette's `State` takes a failed look-up first.
-    resources: Resources = scope["app"].state["resources"]
+    resources: Resources = scope["app"].resources
     return resources
 
 

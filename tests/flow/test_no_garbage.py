@@ -46,8 +46,8 @@ async def patience(
 ) -> None:
     """A slow operation is watched while it runs, which takes a task."""
     presence = Alarms(asyncio.get_running_loop(), request.param)
-    resources = replace(app.state.resources, presence=presence)
-    monkeypatch.setattr(app.state, "resources", resources)
+    resources = replace(app.resources, presence=presence)
+    monkeypatch.setattr(app, "resources", resources)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ async def test_the_window_that_a_kill_cannot_heal_is_short(
     Measured over real sockets to the stand-in and a real Valkey, 30 renewals.
     Tried with 50 ms of sleep before the write: the median is 57 ms.
     """
-    resources: Resources = app.state.resources
+    resources: Resources = app.resources
     answered, windows = [0.0], []
     authentication, vault = resources.keeper._authentication, resources.vault
     renew, swap = authentication.renew, vault.swap
