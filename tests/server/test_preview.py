@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.conduit.client import storage_http
 from clients.conduit.records import ConduitFile
-from clients.conduit.storage import ConduitStorage
 from clients.errors import (
     InvalidInputError,
     NotAuthenticatedError,
@@ -57,7 +56,7 @@ FILE = ConduitFile(
 
 
 @dataclass
-class StubStorage(ConduitStorage):
+class StubStorage:
     """The storage client with its two Conduit calls replaced; notes how it is used."""
 
     url: str
