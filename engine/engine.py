@@ -9,7 +9,6 @@ parsed anew is compiled anew. Documents have to be valid; the engine does not va
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -68,17 +67,19 @@ class Operation:
             definition.variable.name.value
             for definition in self.node.variable_definitions or ()
         ]
-        self.missing = [MISSING] * len(self.names)
         self.known: Kept[Ready] = Kept()
 
     def key(self, given: dict[str, Any]) -> Key | None:
         """What was given, if equal keys mean the same variables."""
-        values = tuple(map(given.get, self.names, self.missing))
+        values: list[Any] = []
+        for name in self.names:
+            value = given.get(name, MISSING)
+            if value.__class__ is list:  # of ids
+                values += (LIST, len(value), *value)
+            else:
+                values.append(value)
         classes = tuple(map(type, values))
-        if list in classes:  # of ids
-            values = flat(values)
-            classes = tuple(map(type, values))
-        return (values, classes) if EXACT_VALUES.issuperset(classes) else None
+        return (tuple(values), classes) if EXACT_VALUES.issuperset(classes) else None
 
     def find(self, document: DocumentNode, name: str | None) -> OperationDefinitionNode:
         """The operation of that name.
@@ -269,14 +270,6 @@ class Engine:
         """Note that graphql-core executes an operation."""
         reasons = self.counts.fallbacks
         reasons[fallback.reason] = reasons.get(fallback.reason, 0) + 1
-
-
-def flat(values: Sequence[Any]) -> tuple[Any, ...]:
-    """The values, with the items of the lists among them instead of the lists."""
-    found: list[Any] = []
-    for value in values:
-        found += (LIST, len(value), *value) if value.__class__ is list else (value,)
-    return tuple(found)
 
 
 def kept_size(operation: Operation | Fallback) -> int:

@@ -157,11 +157,10 @@ class Run:
     def begin(self) -> None:
         """Begin what is new: the run awaits it in turns, or is woken when it ends."""
         fresh, self.fresh = self.fresh, []
-        turns = self.takes_turns(fresh)
+        turns = self.in_turns(fresh)
         if turns:
-            fresh.sort(key=UNREST, reverse=True)
             # The first is awaited as it is, which spares a task.
-            self.turns, fresh = fresh, fresh[1:]
+            self.turns, fresh = turns, turns[1:]
         if fresh:
             # Asked for once: on CPython 3.11 it is a system call.
             loop = self.loop = self.loop or running()
@@ -172,19 +171,23 @@ class Run:
                 wait.listen()
             self.turns = []
 
-    def takes_turns(self, fresh: list[Wait]) -> bool:
-        """Whether the run awaits these itself, one after the other.
+    def in_turns(self, fresh: list[Wait]) -> list[Wait]:
+        """These in the order in which the run awaits them itself; none if it cannot.
 
         There must be no reason to go on before all have ended, nor to cancel any.
         """
         if len(fresh) != len(self.active):
-            return False
+            return []
         unrest = 0
         for wait in fresh:
             if len(wait.values) > 1:
-                return False
+                return []
             unrest += wait.field.unrest
-        return unrest < 2 or len(fresh) == 1
+        if unrest and len(fresh) > 1:
+            if unrest > 1:
+                return []
+            fresh.sort(key=UNREST, reverse=True)
+        return fresh
 
     def proceed(self, level: Level, columns: tuple[list[Value], ...]) -> None:
         """Go on with a level whose plain fields have been read and stored."""

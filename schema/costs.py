@@ -35,7 +35,6 @@ from strawberry.schema_directive import Location
 # Distinct page sizes of one operation that are remembered.
 MAX_KEPT_COSTS: Final = 64
 INT_DIGITS: Final = len("-2147483648")
-_LENGTHS: Final = frozenset((int, type(None)))
 
 
 @strawberry.schema_directive(
@@ -122,12 +121,11 @@ class OperationCost:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        defaults = {
+        self._defaults = {
             definition.variable.name.value: _literal(definition.default_value)
             for definition in operation.variable_definitions or ()
             if _may_be_size(definition.type)
         }
-        self._sizes, self._defaults = tuple(defaults), tuple(defaults.values())
         self._known: dict[tuple[int | None, ...], int] = {}
 
     def of(self, variables: Mapping[str, Any] | None) -> int:  # Any: JSON
@@ -135,16 +133,19 @@ class OperationCost:
 
         A variable that is null has no size, whatever its default.
         """
-        lengths = tuple(map((variables or {}).get, self._sizes, self._defaults))
-        if not _LENGTHS.issuperset(map(type, lengths)):
-            lengths = tuple(map(_length, lengths))
-        cost = self._known.get(lengths)
+        given = variables or {}
+        lengths: list[int | None] = []
+        for name, default in self._defaults.items():
+            value = given.get(name, default)
+            lengths.append(value if value.__class__ is int else _length(value))
+        key = tuple(lengths)
+        cost = self._known.get(key)
         if cost is None:
-            sizes = dict(zip(self._sizes, lengths, strict=True))
+            sizes = dict(zip(self._defaults, lengths, strict=True))
             cost = _Reckoning(self, sizes).of(self._selections, self._root, None)
             if len(self._known) >= MAX_KEPT_COSTS:
                 self._known.clear()
-            self._known[lengths] = cost
+            self._known[key] = cost
         return cost
 
 
