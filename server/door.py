@@ -21,7 +21,7 @@ from session.cookie import SessionCookie
 from .answer import Answer, CommonHeaders
 from .cookies import SESSION, LateSession
 from .guard import BoundedBody, Guard, answer_preflight, is_allowed, is_preflight
-from .head import DIRECT, HEAD, Head
+from .head import DIRECT, HEAD, put_head
 from .refusals import RefusalCode, RefusalError, send_refusal
 from .security_headers import SecurityHeaders
 from .telemetry import log_request
@@ -48,7 +48,7 @@ class Door:
         if scope["type"] != "http":
             await self._route(scope, receive, send)  # type: ignore[arg-type]
             return
-        head = scope[HEAD] = Head(scope["headers"])
+        head = scope.get(HEAD) or put_head(scope)
         trace = start_trace(scope, head)
         session = scope[SESSION] = LateSession(self._cookie, head)
         allowed = is_allowed(head, self._guard.cors_origins)

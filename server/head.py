@@ -16,7 +16,7 @@ FixedHeaders = tuple[tuple[bytes, bytes], ...]
 # Of the ASGI scope: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
 
-# Of the ASGI scope: its `Head`.
+# Of the ASGI scope: its `Head`, which our own protocol has put there.
 HEAD: Final = "mainstem.head"
 
 
@@ -62,6 +62,12 @@ class Head(dict[bytes, bytes]):
             return self.get(name, b"").decode("latin-1")
         values = [value for found, value in self._raw if found == name]
         return by.join(values).decode("latin-1")
+
+
+def put_head(scope: Scope) -> Head:
+    """Where another server is in front."""
+    head = scope[HEAD] = Head(scope["headers"])
+    return head
 
 
 def head_of(scope: Scope) -> Head:

@@ -22,7 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 
 from .cycle import Cycle
-from .head import DIRECT
+from .head import DIRECT, HEAD, Head
 
 # Names of events in the lifespan's state: streams end; nobody new should come.
 STOPPING: Final = "stopping"
@@ -115,8 +115,10 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """As uvicorn has it, without the limit that we do not set, in one step."""
@@ -128,6 +130,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         self._upgrades = parser.should_upgrade() and self._should_upgrade()
         if self._upgrades:
             return
+        head = scope[HEAD] = Head(self.headers)
         # None before the first request, whatever uvicorn's annotation says.
         idle = getattr(self.cycle, "response_complete", True)
         cycle = self.cycle = Cycle(
@@ -139,7 +142,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0"
             and parser.should_keep_alive()
             and not self._is_leaving,
-            expects_100_continue=self.expect_100_continue,
+            expects_100_continue=b"expect" in head and self._expects_100_continue(),
         )
         scope[DIRECT] = cycle
         if idle:
@@ -147,6 +150,11 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+
+    def _expects_100_continue(self) -> bool:
+        """The client sends its body when it is told that it may."""
+        expected = (value for name, value in self.headers if name == b"expect")
+        return any(value.lower() == b"100-continue" for value in expected)
 
     def _scope(self, version: str, method: str) -> Any:
         url = self.url

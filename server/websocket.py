@@ -11,7 +11,7 @@ from session.cookie import SessionCookie
 
 from .cookies import LateSession
 from .guard import is_allowed
-from .head import HEAD, Head
+from .head import put_head
 from .live_settings import LiveSettings
 from .settings import GuardSettings
 from .socket_connection import (
@@ -40,7 +40,7 @@ class SocketEndpoint:
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = scope[HEAD] = Head(scope["headers"])
+        head = put_head(scope)
         await receive()  # websocket.connect
         if not is_allowed(head, self._guard.cors_origins):
             await send({"type": "websocket.close"})  # before the accept: a 403

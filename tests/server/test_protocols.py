@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.cycle import Cycle
-from server.head import DIRECT, RawHeaders
+from server.head import DIRECT, HEAD, Head, RawHeaders
 from server.protocols import ServingConfig, StreamingHTTPProtocol
 
 Seen = list[tuple[dict[str, Any], bytes]]
@@ -72,6 +72,7 @@ class Line(asyncio.Transport):
 def echo(seen: Seen) -> Callable[[Scope, Receive, Send], Any]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope.pop(DIRECT, None)
+        assert scope.pop(HEAD, None) in (None, Head(scope["headers"]))
         body, more = b"", True
         while more:
             message = await receive()

@@ -186,6 +186,7 @@ def test_the_protocol_still_stands_on_what_uvicorn_calls() -> None:
     """Its hooks are no public interface: a new uvicorn must have them all."""
     for name in (
         "on_message_begin",
+        "on_header",
         "on_headers_complete",
         "on_response_complete",
         "_unset_keepalive_if_required",
