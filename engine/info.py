@@ -58,14 +58,11 @@ class LazyInfo(NamedTuple):
     level: Level
     row: int
     context: Any
+    field_nodes: list[FieldNode]
 
     @property
     def field_name(self) -> str:
-        return self.field.nodes[0].name.value
-
-    @property
-    def field_nodes(self) -> list[FieldNode]:
-        return self.field.nodes
+        return self.field_nodes[0].name.value
 
     @property
     def return_type(self) -> GraphQLOutputType:
@@ -119,7 +116,7 @@ class LazyInfo(NamedTuple):
 
 def lazy_info(run: Run, field: Field, level: Level, row: int) -> LazyInfo:
     """What strawberry reads."""
-    return LazyInfo(run, field, level, row, run.context)
+    return LazyInfo(run, field, level, row, run.context, field.nodes)
 
 
 def full_info(

@@ -272,8 +272,8 @@ class StrawberryFields:
                 given[name] = source
             if info_name:
                 # As `lazy_info` does, in one call that is none of Python.
-                raw = new(LazyInfo, (run, field, level, row, run.context))
-                given[info_name] = info_class(raw, definition)
+                parts = (run, field, level, row, run.context, field.nodes)
+                given[info_name] = info_class(new(LazyInfo, parts), definition)
             return function(source, **given) if wants_self else function(**given)
 
         return call
