@@ -92,7 +92,12 @@ async def test_what_is_below_one_is_begun_before_the_other_has_ended(text: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["{ one { leaf } two { leaf } }", "{ two { leaf } one { leaf } }"]
+    "text",
+    [
+        "{ one { leaf } two { leaf } }",
+        "{ two { leaf } one { leaf } }",
+        "{ two { leaf } again: two { leaf } }",
+    ],
 )
 async def test_a_request_that_is_cancelled_in_any_turn_leaves_no_task(
     text: str,
