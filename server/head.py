@@ -52,6 +52,10 @@ class Head(dict[bytes, bytes]):
         # In lower case and without parameters.
         self.media_type = self.content_type.partition(";")[0].strip().lower()
 
+    def __repr__(self) -> str:
+        """Names alone: values may be secret."""
+        return f"{type(self).__name__}({', '.join(map(repr, self))})"
+
     def text(self, name: bytes) -> str:
         """The value; empty if there is none."""
         return self.get(name, b"").decode("latin-1")

@@ -113,6 +113,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def on_message_begin(self) -> None:
+        self._idle_since = None
         self.url = b""
         self.headers = []
         self._in_head = True
@@ -226,7 +227,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
 
     def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
+        """Nothing: stray line ends between requests are no sign of one."""
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size() > 0:
@@ -244,7 +245,6 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         self.leave()
         idle = getattr(self.cycle, "response_complete", True)
         if idle and not self._in_head:
-            self._unset_keepalive_if_required()
             self._stop_timers()
             self._expect_head(LAST_QUESTION_S)
         stopping = self.app_state.get(STOPPING)

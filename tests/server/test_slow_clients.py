@@ -87,6 +87,12 @@ async def asks_once(writer: asyncio.StreamWriter) -> None:
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
+async def line_ends_after_an_answer(writer: asyncio.StreamWriter) -> None:
+    await asks_once(writer)
+    await asyncio.sleep(0.3)
+    writer.write(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("talk", "told", "within_s"),
     [
@@ -95,6 +101,7 @@ async def asks_once(writer: asyncio.StreamWriter) -> None:
         (a_byte_at_a_time, b"408", BOUND_S),
         (a_second_head_that_stops, b"408", BOUND_S),
         (asks_once, b"200", 1.0),
+        (line_ends_after_an_answer, b"200", 1.0),
     ],
 )
 async def test_it_is_cut_off_and_told_why_if_it_said_anything(
