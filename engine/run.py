@@ -182,7 +182,8 @@ class Run:
         for wait in fresh:
             if len(wait.values) > 1:
                 return []
-            unrest += wait.field.unrest
+            # An item of a list that may not be null takes with it what is beside it.
+            unrest += wait.field.unrest if wait.slots is None else 2
         if unrest and len(fresh) > 1:
             if unrest > 1:
                 return []

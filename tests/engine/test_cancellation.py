@@ -86,6 +86,21 @@ async def test_an_item_that_fails_takes_its_list_with_it_but_nothing_else() -> N
     assert "cancelled 2" in schema.events
 
 
+async def test_an_item_that_comes_late_and_fails_takes_what_waits_beside_it() -> None:
+    """Tried without a look at `slots`: the request ends with what it cancelled."""
+
+    async def late() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("no item")
+
+    schema = Schema()
+    root = {"items": [{"id": 2}, late()]}
+    result = await schema.execute("{ items { slow } }", root)
+    assert result.data == {"items": None}
+    assert [e.message for e in result.errors] == ["no item"]
+    assert schema.events == ["begin 2", "cancelled 2"]
+
+
 async def test_a_batch_goes_on_for_the_objects_that_are_left() -> None:
     schema = Schema()
     items = [{"id": 1, "child": {"id": 5}}, {"id": 1, "child": {"id": 2}}]
