@@ -185,7 +185,10 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
         cycle = self.cycle
-        if self._upgrades or cycle.response_complete:
+        if self._upgrades:
+            return
+        if cycle.response_complete:
+            self._idle_since = self.loop.time()  # the rest of what needed no reading
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -224,7 +227,8 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.flow.read_paused:
             self.flow.resume_reading()
-        self._idle_since = self.loop.time()
+        # A next request may have begun, and is bounded as such.
+        self._idle_since = None if self._in_head else self.loop.time()
 
     def _unset_keepalive_if_required(self) -> None:
         """Nothing: stray line ends between requests are no sign of one."""

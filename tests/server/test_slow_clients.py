@@ -130,11 +130,22 @@ async def test_a_request_in_time_is_answered_however_often(port: int) -> None:
             await asyncio.sleep(BOUND_S / 3)
 
 
-async def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
-    """Tried without `_idle_since` set back: the second request is not answered."""
+ASKS = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+ASKS_SLOWLY = ASKS.replace(b"/ ", b"/slow ")
+
+
+@pytest.mark.parametrize("ahead", [0, 5, len(ASKS_SLOWLY)])
+async def test_an_answer_may_take_longer_than_a_connection_may_be_idle(
+    ahead: int,
+) -> None:
+    """Of the second request, which may have begun before the first is answered.
+
+    Tried without `_idle_since` set back, and without `_in_head` looked at: the second
+    is not answered.
+    """
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(1.5 if scope["path"] == "/slow" else 0)
+        await asyncio.sleep(1.5 if scope["path"] == "/slow" else 0.1)
         await app(scope, receive, send)
 
     config = config_of(slow, ConnectionRules())
@@ -142,8 +153,33 @@ async def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None
         served(slow, config=config) as url,
         connected(int(url.rsplit(":", 1)[1])) as (reader, writer),
     ):
-        for path in (b"/", b"/slow"):
-            writer.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        for said in (ASKS + ASKS_SLOWLY[:ahead], ASKS_SLOWLY[ahead:]):
+            writer.write(said)
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(2) == b"ok"
+
+
+async def test_a_body_that_still_comes_after_the_answer_keeps_its_connection() -> None:
+    """Tried with `on_body` telling nothing of it: cut off in the middle of the body."""
+
+    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+        unread = {"type": "http.request", "body": b"", "more_body": False}
+
+        async def nothing() -> dict[str, object]:
+            return unread
+
+        await app(scope, nothing, send)
+
+    config = config_of(hasty, ConnectionRules())
+    async with (
+        served(hasty, config=config) as url,
+        connected(int(url.rsplit(":", 1)[1])) as (reader, writer),
+    ):
+        writer.write(HEAD + b"Content-Length: 4\r\n\r\n")
+        for rest in (b"a", b"b", b"c", b"d" + ASKS):
+            await asyncio.sleep(0.4)
+            writer.write(rest)
+        for _ in range(2):
             await reader.readuntil(b"\r\n\r\n")
             assert await reader.readexactly(2) == b"ok"
 
