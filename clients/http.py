@@ -136,6 +136,7 @@ class UpstreamHTTP:
         operation: str,
         scope: CallScope,
         auth: Auth | None = None,
+        token: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         json: object = msgspec.UNSET,
         idempotent: bool | None = None,
@@ -144,11 +145,12 @@ class UpstreamHTTP:
     ) -> Response:
         """Send and read the whole answer, whatever its status.
 
-        `target` is the encoded path and query. A GET, a HEAD or what is said to be
-        `idempotent` is repeated once when its connection broke and once when the
-        answer was 502 or 503, and any call once when its token was refused and `auth`
-        has a new one. `told_within`: an answer of 2xx may say that it was. `check` is
-        given what is no success, to raise what it means.
+        `target` is the encoded path and query. `headers` are few and the same for
+        many: they are kept, so a token goes by `auth`, or else by `token`. A GET, a
+        HEAD or what is said to be `idempotent` is repeated once when its connection
+        broke and once when the answer was 502 or 503, and any call once when its token
+        was refused and `auth` has a new one. `told_within`: an answer of 2xx may say
+        that it was. `check` is given what is no success, to raise what it means.
 
         Raises: UpstreamUnavailableError, UpstreamTimeoutError (both with
         `outcome_unknown` for writes), UpstreamMisconfiguredError (TLS),
@@ -156,7 +158,7 @@ class UpstreamHTTP:
         """
         scope.admit(self.service, operation)
         body = None if json is msgspec.UNSET else self._encoded(json, operation)
-        token = person = None
+        person = None
         if auth is not None:
             token, person = await auth.token(), auth.person
         alike = (body is not None, *headers.items())

@@ -91,7 +91,7 @@ class ConduitAuthentication:
                 "/authentication/renew",
                 operation="renew",
                 scope=scope,
-                headers={"Authorization": f"Bearer {refresh_token}"},
+                token=refresh_token,
                 check=failures.raise_for_failure,
             )
         except (InvalidInputError, PermissionDeniedError) as error:
@@ -114,7 +114,7 @@ class ConduitAuthentication:
             "/authentication/logout",
             operation="sign out",
             scope=scope,
-            headers={"Authorization": f"Bearer {access_token}"},
+            token=access_token,
             check=failures.raise_for_failure,
         )
 
