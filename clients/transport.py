@@ -110,6 +110,10 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     fresh_from: float = math.inf
     operation: str = ""
 
+    def __repr__(self) -> str:
+        """Without what may be secret: token, body, an address."""
+        return f"<Outgoing {self.method}, {self.operation!r}>"
+
     @property
     def url(self) -> str:
         """The whole of it."""

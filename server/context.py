@@ -18,7 +18,7 @@ from session.login_limits import network
 from session.session import Session
 
 from .cookies import session_of
-from .head import head_of
+from .head import HEAD, Head, head_of
 from .resources import Resources
 from .trace import trace_of
 
@@ -75,15 +75,15 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
             resources.conduit_offers,
         ),
         scope=call_scope,
-        user_agent=partial(_user_agent, scope),
+        user_agent=partial(_user_agent, scope[HEAD]),
         client_address=address,
         person=person,
         charge=charge,
     )
 
 
-def _user_agent(scope: Scope) -> str | None:
-    return head_of(scope).text(b"user-agent")[:USER_AGENT_LIMIT] or None
+def _user_agent(head: Head) -> str | None:
+    return head.text(b"user-agent")[:USER_AGENT_LIMIT] or None
 
 
 def _call_scope(scope: Scope, resources: Resources, address: str | None) -> CallScope:

@@ -54,6 +54,10 @@ class Unsealed(msgspec.Struct, frozen=True, gc=False):
     left_ms: float  # till it ends; inf if it never does
     old_password: bool
 
+    def __repr__(self) -> str:
+        """Without what was in it."""
+        return f"<Unsealed left_ms={self.left_ms}>"
+
     @property
     def payload(self) -> dict[str, object]:
         """The JSON decoded. Raises: SealError."""

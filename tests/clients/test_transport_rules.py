@@ -796,3 +796,8 @@ async def _a_bit_of_everything(upstream: Upstream) -> list[object]:
     found.append((incoming.status, len(upstream.seen[-1].body)))
     await incoming.aclose()
     return found
+
+
+def test_a_request_shows_neither_its_token_nor_its_body_nor_its_address() -> None:
+    request = Outgoing("PUT", "/secret", body=b"secret", token="secret", base="secret")
+    assert repr(request) == "<Outgoing PUT, ''>"

@@ -1,10 +1,14 @@
 """Whose address counts when proxies stand in front."""
 
+from unittest.mock import MagicMock
+
 import pytest
 from starlette.types import Scope
 
-from server.context import client_address
+from server.context import client_address, session_context
 from server.head import HEAD, Head
+from server.trace import start_trace
+from session.session import Session
 
 
 def scope(*forwarded: str, peer: str = "10.0.0.9") -> Scope:
@@ -37,3 +41,19 @@ def test_a_connection_without_an_address_has_none() -> None:
 @pytest.mark.parametrize("forged", ["nonsense", "1.1.1.1\r\nX: y", "", "unknown"])
 def test_what_is_no_address_is_not_passed_on(forged: str) -> None:
     assert client_address(scope(f"{forged}"), 1) == "10.0.0.9"
+
+
+def test_a_context_shows_no_header_of_its_request() -> None:
+    """Tried with the scope in the place of its head: the cookie was shown."""
+    headers = [(b"cookie", b"secret"), (b"authorization", b"secret")]
+    headers.append((b"user-agent", b"Firefox"))
+    resources = MagicMock(cost_budget=None)
+    resources.settings = MagicMock(deadline_s=1.0)
+    resources.settings.guard.trusted_proxy_hops = 0
+    resources.loop.time.return_value = 0.0
+    asked: Scope = {"app": MagicMock(resources=resources), "headers": headers}
+    asked[HEAD] = Head(headers)
+    start_trace(asked, asked[HEAD])
+    context = session_context(asked, Session())
+    assert "secret" not in repr(context)
+    assert context.user_agent() == "Firefox"

@@ -76,6 +76,11 @@ def test_unseals_as_iron_session_does(vector: dict[str, Any]) -> None:
         assert unsealed.old_password == vector["expect_needs_reseal"]
 
 
+def test_what_was_in_a_seal_is_not_shown() -> None:
+    sealed = seal({"vaultKey": "secret"}, passwords=PASSWORDS, ttl_s=60, now_ms=1)
+    assert "secret" not in repr(unseal(sealed, passwords=PASSWORDS, now_ms=1))
+
+
 @pytest.mark.parametrize("vector", SEALED, ids=name)
 def test_seals_byte_for_byte_as_iron_session_does(vector: dict[str, Any]) -> None:
     fixed = vector["fixed"]
