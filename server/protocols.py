@@ -146,6 +146,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             expects_100_continue=b"expect" in head and self._expects_100_continue(),
         )
         scope[DIRECT] = cycle
+        self.headers = []  # for trailers, which nobody reads
         if idle:
             self._start_asgi_task(cycle, self.app)
         else:

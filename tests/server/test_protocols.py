@@ -120,6 +120,17 @@ async def test_a_request_is_what_it_is_for_uvicorn(name: str, piece: int) -> Non
     assert ours[1]
 
 
+async def test_what_stands_behind_a_body_is_no_header() -> None:
+    """A proxy in front may have looked at headers alone. uvicorn adds what it finds."""
+    trailed = REQUESTS["pieces"][:-2] + b"Idempotency-Key: 1\r\nCookie: a\r\n\r\n"
+    [(scope, body)], answer, _ = await exchanged(
+        StreamingHTTPProtocol, trailed, piece=10_000
+    )
+    assert scope["headers"] == [(b"host", b"a"), (b"transfer-encoding", b"chunked")]
+    assert body == b"abcde"
+    assert answer
+
+
 @pytest.mark.parametrize(
     "fields",
     [
