@@ -150,7 +150,8 @@ class UpstreamHTTP:
         HEAD or what is said to be `idempotent` is repeated once when its connection
         broke and once when the answer was 502 or 503, and any call once when its token
         was refused and `auth` has a new one. `told_within`: an answer of 2xx may say
-        that it was. `check` is given what is no success, to raise what it means.
+        that it was. `check` is given what is no success, to raise what it means, and
+        with `told_within` a success too.
 
         Raises: UpstreamUnavailableError, UpstreamTimeoutError (both with
         `outcome_unknown` for writes), UpstreamMisconfiguredError (TLS),

@@ -57,7 +57,7 @@ class Cycle(RequestResponseCycle):
 
     @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]
-        """`news`, for uvicorn, which does not ask before somebody waits for it."""
+        """`news`, for uvicorn: when somebody waits for it, or the client has gone."""
         news = self.news
         if news is None:
             news = self.news = asyncio.Event()

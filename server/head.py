@@ -16,7 +16,7 @@ FixedHeaders = tuple[tuple[bytes, bytes], ...]
 # Of the ASGI scope: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
 
-# Of the ASGI scope: its `Head`, which our own protocol has put there.
+# Of the ASGI scope: its `Head`, which our own protocol puts there.
 HEAD: Final = "mainstem.head"
 
 
@@ -69,7 +69,7 @@ class Head(dict[bytes, bytes]):
 
 
 def put_head(scope: Scope) -> Head:
-    """Where another server is in front."""
+    """Where our own protocol has not: under another server, and of a WebSocket."""
     head = scope[HEAD] = Head(scope["headers"])
     return head
 
