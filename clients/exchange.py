@@ -137,6 +137,10 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     operation: str | None = None
     writes: bool = False
 
+    def __repr__(self) -> str:
+        """Without the body, which may hold tokens."""
+        return f"<Response {self.status}, {self.operation!r}>"
+
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; may be empty."""

@@ -142,6 +142,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     shared: bool = False
 
+    def __repr__(self) -> str:
+        """Without the body, which may hold tokens."""
+        return f"<Answer {self.status}>"
+
 
 class Incoming(Protocol):
     """An answer whose body has not been read yet."""

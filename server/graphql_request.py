@@ -29,6 +29,10 @@ class GraphQLRequest(msgspec.Struct, frozen=True):
     document_id: str | None = None
     trusted: bool = False
 
+    def __repr__(self) -> str:
+        """Without the values, a password among them."""
+        return f"<GraphQLRequest {self.operation_name!r}>"
+
 
 def from_body(content_type: str, body: bytes) -> GraphQLRequest:
     """Read a POST. Raises: RefusalError 400, 415."""

@@ -29,6 +29,7 @@ from clients_harness import (
 )
 from clients_tls import Authority, tls_server
 
+from clients.exchange import Response
 from clients.http import TransportName
 from clients.transport import Answer, Outgoing, Standing, Transport, TransportError
 from clients.transport_asyncio import AsyncioTransport
@@ -801,3 +802,8 @@ async def _a_bit_of_everything(upstream: Upstream) -> list[object]:
 def test_a_request_shows_neither_its_token_nor_its_body_nor_its_address() -> None:
     request = Outgoing("PUT", "/secret", body=b"secret", token="secret", base="secret")
     assert repr(request) == "<Outgoing PUT, ''>"
+
+
+def test_an_answer_does_not_show_its_body() -> None:
+    shown = Answer(200, {}, b"secret"), Response(200, {}, b"secret", operation="renew")
+    assert repr(shown) == "(<Answer 200>, <Response 200, 'renew'>)"

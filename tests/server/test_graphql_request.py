@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from server.graphql_request import strict_json
+from server.graphql_request import from_body, strict_json
 from server.refusals import RefusalError
 
 PLAIN = [
@@ -30,6 +30,13 @@ TWICE = [
 
 def strictly(text: bytes) -> object:
     return strict_json(text, otherwise=lambda _: "no JSON")
+
+
+def test_a_request_does_not_show_its_variables() -> None:
+    body = b'{"query":"mutation In($p:String!){x}","variables":{"p":"secret"}}'
+    request = from_body("application/json", body)
+    assert request.variables == {"p": "secret"}
+    assert "secret" not in repr(request)
 
 
 @pytest.mark.parametrize("text", PLAIN)
