@@ -51,15 +51,16 @@ class Door:
         head = scope.get(HEAD) or put_head(scope)
         trace = start_trace(scope, head)
         session = scope[SESSION] = LateSession(self._cookie, head)
-        allowed = is_allowed(head, self._guard.cors_origins)
+        origin = head.get(b"origin")
+        allowed = origin is None or is_allowed(head, self._guard.cors_origins)
         # Taken out of the scope, to which it leads back: a cycle for the collector.
         direct = scope.pop(DIRECT, None)
-        reader = head.get(b"origin") if allowed else None
+        reader = origin if allowed else None
         answer = Answer(send, direct, self._common, session, reader, trace)
         context_token = current_request_id.set(trace.request_id)
         started = time.perf_counter()
         try:
-            if is_preflight(head):
+            if origin and is_preflight(head):
                 await answer_preflight(answer, allowed=allowed)
             else:
                 most = self._guard.admit(scope["method"], head, allowed=allowed)

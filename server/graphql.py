@@ -37,7 +37,7 @@ from .guard import (
     is_simple,
     preflight_required,
 )
-from .head import FixedHeaders, Head, head_of
+from .head import HEAD, FixedHeaders, Head
 from .in_flight import InFlight
 from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
@@ -96,7 +96,8 @@ class GraphQLEndpoint:
         self, scope: Scope, receive: BoundedBody, answer: Answer
     ) -> None:
         """A `door.Route`."""
-        method, head = scope["method"], head_of(scope)
+        method: str = scope["method"]
+        head: Head = scope[HEAD]
         if method not in ("GET", "HEAD", "POST"):
             raise method_not_allowed("GET", "POST")
         media_type = self._media_type(method, head)
@@ -106,14 +107,15 @@ class GraphQLEndpoint:
         trace = answer.trace
         try:
             request, file = await self._read(scope, receive, head)
-            trace.operation = loggable(request.operation_name)
+            if request.operation_name:
+                trace.operation = loggable(request.operation_name)
             watched = receive if file is None else None
             result = await self._execute(scope, request, watched)
         except ClientGoneError:
             trace.error_codes.append("CLIENT_GONE")
             return
         payload = payload_of(result)
-        codes = codes_of(payload)
+        codes = codes_of(payload) if result.errors else []
         trace.error_codes += codes
         body = orjson.dumps(payload)
         self._check_limits(len(trace.calls), len(body), trace.request_id)

@@ -49,23 +49,19 @@ class Line:
         logger = self._logger
         if not logger.isEnabledFor(self._level):
             return
-        only = _only_listener(logger)
-        if only is None:
-            logger.log(self._level, self._message, extra={"fields": fields})
-        else:
+        # Whom `logging` would call for a record of this logger.
+        root = logger.root
+        only = root.handlers[0] if len(root.handlers) == 1 else None
+        if (
+            isinstance(only, LineHandler)
+            and only.formatter is only.json
+            and logger.parent is root
+            and logger.propagate
+            and not (logger.handlers or logger.filters or only.filters or only.level)
+        ):
             only.put(self._level_name, logger.name, self._message, fields)
-
-
-def _only_listener(logger: logging.Logger) -> "LineHandler | None":
-    """The one that `logging` would call for a record of `logger`, if it is ours."""
-    root = logger.root
-    if logger.parent is not root or not logger.propagate or len(root.handlers) != 1:
-        return None
-    only = root.handlers[0]
-    if not isinstance(only, LineHandler) or only.formatter is not only.json:
-        return None
-    choosy = logger.handlers or logger.filters or only.filters or only.level
-    return None if choosy else only
+        else:
+            logger.log(self._level, self._message, extra={"fields": fields})
 
 
 class JSONFormatter(logging.Formatter):
@@ -107,7 +103,8 @@ class JSONFormatter(logging.Formatter):
             "message": message,
         }
         if (request_id := current_request_id.get()) is not None:
-            line["requestId"] = blot(request_id)
+            plain = request_id.isalnum()  # as ours are
+            line["requestId"] = request_id if plain else blot(request_id)
         line.update(fields)
         return line
 
@@ -132,8 +129,10 @@ class LineHandler(logging.Handler):
         """A line that needs no record, since nobody else looks at it."""
         try:
             line = self.json.line(time.time(), level, logger, message, fields)
+            text = encoded(line) + b"\n"
             with self.lock or nullcontext():
-                self._write(encoded(line) + b"\n")
+                if (written := os.write(self._descriptor, text)) < len(text):
+                    self._write(text[written:])
         except Exception:
             self.handleError(logging.makeLogRecord({"msg": message}))
 
