@@ -162,7 +162,7 @@ async def _read_notes(context: RequestContext, ids: Sequence[str]) -> list[FluxN
     """One call; one more for all of their posts, if the events show any."""
     columns = context.selection.note_columns | {"post_id"}
     rows = await context.flux.notes.by_ids(ids, columns=columns)
-    context.loaders.bring_notes(rows)
+    context.loaders.brought.notes(rows)
     if "post" in context.selection.fields("Note"):
         # Each event runs by itself: asked there, every post would be a call.
         await settled(context.loaders.posts.load_all([row.post_id for row in rows]))
@@ -176,5 +176,5 @@ async def _read_posts(
     rows = await context.conduit.posts.by_ids(
         ids, populate=context.selection.post_relations
     )
-    context.loaders.bring_posts(rows)
+    context.loaders.brought.posts(rows)
     return {row.id: row for row in rows}

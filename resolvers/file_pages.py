@@ -13,10 +13,11 @@ from .paging import Cursors, Page, PageRequest, keyset_page, known, rowless_page
 
 if TYPE_CHECKING:  # the context holds the loaders, which call this
     from .context import RequestContext
+    from .loaders import BroughtRows
 
 
 async def read_file_page(
-    context: "RequestContext", request: PageRequest
+    context: "RequestContext", brought: "BroughtRows", request: PageRequest
 ) -> Page[ConduitFile]:
     """One call; one more for the total of a page that is not the first."""
     if context.shared.storage_authorization:
@@ -30,7 +31,7 @@ async def read_file_page(
     found = await context.conduit.storage.page(limit=request.limit, beyond=beyond)
     total = partial(known, found.count) if beyond is None else count
     page = keyset_page(request, found.documents, cursors.keyset, total)
-    context.loaders.bring_files(page.items)
+    brought.files(page.items)
     return page
 
 

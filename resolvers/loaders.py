@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic
 
+import msgspec
+
 from clients.conduit.records import (
     ConduitFile,
     ConduitPost,
@@ -126,7 +128,7 @@ class PostByIdLoader(ByIdLoader[ConduitPost | None]):
 
     def keep(self, values: Iterable[ConduitPost | None]) -> None:
         rows = [row for row in values if row is not None]
-        self.context.loaders.bring_relations(rows)
+        self.context.loaders.brought.relations(rows)
 
     async def load_batch(self, keys: list[str]) -> list[ConduitPost | None]:
         rows = await self.context.conduit.posts.by_ids(
@@ -202,7 +204,7 @@ class NotesByPostIdLoader(ContextLoader[str, list[FluxNote]]):
             columns=self.context.selection.note_columns | {"post_id"},
         )
         for rows in notes.values():
-            self.context.loaders.bring_notes(rows)
+            self.context.loaders.brought.notes(rows)
         return align_many(keys, notes)
 
 
@@ -229,36 +231,69 @@ class _late(Generic[V]):  # noqa: N801 (as property is)
         return made
 
 
+class BroughtRows(msgspec.Struct, eq=False):
+    """What lists brought, for the loaders of single rows, which take it from here.
+
+    Apart from the loaders: what reads a page holds it, and the loaders hold that.
+    """
+
+    of_notes: list[Brought[str, FluxNote | None]] = []
+    of_posts: list[Brought[str, ConduitPost | None]] = []
+    of_files: list[Brought[str, ConduitFile | None]] = []
+    of_users: list[Brought[str, ConduitUser | None]] = []
+
+    def notes(self, notes: Sequence[FluxNote]) -> None:
+        """Keep notes that a list brought."""
+        self.of_notes.append(lambda: {note.id: note for note in notes})
+
+    def files(self, files: Sequence[ConduitFile]) -> None:
+        """Keep files that a list brought."""
+        self.of_files.append(lambda: {file.id: file for file in files})
+
+    def posts(self, posts: Sequence[ConduitPost]) -> None:
+        """Keep posts that a list brought, with what came along with them."""
+        self.of_posts.append(lambda: {post.id: post for post in posts})
+        self.relations(posts)
+
+    def relations(self, posts: Sequence[ConduitPost]) -> None:
+        """Keep the authors and covers that were sent along with posts."""
+        self.of_users.append(
+            lambda: {post.author.id: post.author for post in posts if post.author}
+        )
+        self.of_files.append(
+            lambda: {
+                post.cover_file.id: post.cover_file for post in posts if post.cover_file
+            }
+        )
+
+
 class Loaders:
     """The loaders of one request, most of them made when they are first used."""
 
     def __init__(self, context: "RequestContext") -> None:
         self._context = context
+        self.brought = brought = BroughtRows()
         # Made at once: to make them late takes twice as long.
         self.note_pages: OnceLoader[NoteList, Page[FluxNote]] = OnceLoader(
-            partial(read_note_page, context)
+            partial(read_note_page, context, brought)
         )
         self.post_pages: OnceLoader[PostList, Page[ConduitPost]] = OnceLoader(
-            partial(read_post_page, context)
+            partial(read_post_page, context, brought)
         )
         self._notes_by_post: dict[tuple[int, Keyset | None], NotesByPostIdLoader] = {}
         self._posts_in: dict[str, PostByIdLoader] = {}
-        self._notes_brought: list[Brought[str, FluxNote | None]] = []
-        self._posts_brought: list[Brought[str, ConduitPost | None]] = []
-        self._files_brought: list[Brought[str, ConduitFile | None]] = []
-        self._users_brought: list[Brought[str, ConduitUser | None]] = []
 
     @_late
     def notes(self) -> NoteByIdLoader:
-        return NoteByIdLoader(self._context, brought=self._notes_brought)
+        return NoteByIdLoader(self._context, brought=self.brought.of_notes)
 
     @_late
     def posts(self) -> PostByIdLoader:
-        return PostByIdLoader(self._context, brought=self._posts_brought)
+        return PostByIdLoader(self._context, brought=self.brought.of_posts)
 
     @_late
     def files(self) -> FileByIdLoader:
-        return FileByIdLoader(self._context, brought=self._files_brought)
+        return FileByIdLoader(self._context, brought=self.brought.of_files)
 
     @_late
     def file_data(self) -> FileDataByIdLoader:
@@ -266,7 +301,7 @@ class Loaders:
 
     @_late
     def users(self) -> UserByIdLoader:
-        return UserByIdLoader(self._context, brought=self._users_brought)
+        return UserByIdLoader(self._context, brought=self.brought.of_users)
 
     @_late
     def viewers(self) -> ViewerByUserIdLoader:
@@ -286,7 +321,7 @@ class Loaders:
 
     @_late
     def file_pages(self) -> OnceLoader[PageRequest, Page[ConduitFile]]:
-        return OnceLoader(partial(read_file_page, self._context))
+        return OnceLoader(partial(read_file_page, self._context, self.brought))
 
     def posts_in(self, scope: str) -> PostByIdLoader:
         """The loader of posts as the scope sees them."""
@@ -307,27 +342,3 @@ class Loaders:
                 self._context, per_post=per_post, beyond=beyond
             )
         return loader
-
-    def bring_notes(self, notes: Sequence[FluxNote]) -> None:
-        """Keep notes that a list brought."""
-        self._notes_brought.append(lambda: {note.id: note for note in notes})
-
-    def bring_files(self, files: Sequence[ConduitFile]) -> None:
-        """Keep files that a list brought."""
-        self._files_brought.append(lambda: {file.id: file for file in files})
-
-    def bring_posts(self, posts: Sequence[ConduitPost]) -> None:
-        """Keep posts that a list brought, with what came along with them."""
-        self._posts_brought.append(lambda: {post.id: post for post in posts})
-        self.bring_relations(posts)
-
-    def bring_relations(self, posts: Sequence[ConduitPost]) -> None:
-        """Keep the authors and covers that were sent along with posts."""
-        self._users_brought.append(
-            lambda: {post.author.id: post.author for post in posts if post.author}
-        )
-        self._files_brought.append(
-            lambda: {
-                post.cover_file.id: post.cover_file for post in posts if post.cover_file
-            }
-        )

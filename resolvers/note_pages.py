@@ -14,6 +14,7 @@ from .paging import Cursors, Page, PageRequest, keyset_page, known, rowless_page
 
 if TYPE_CHECKING:  # the context holds the loaders, which call this
     from .context import RequestContext
+    from .loaders import BroughtRows
 
 
 class NoteList(msgspec.Struct, frozen=True):
@@ -24,7 +25,9 @@ class NoteList(msgspec.Struct, frozen=True):
     conditions: NoteConditions = EVERY_NOTE
 
 
-async def read_note_page(context: "RequestContext", query: NoteList) -> Page[FluxNote]:
+async def read_note_page(
+    context: "RequestContext", brought: "BroughtRows", query: NoteList
+) -> Page[FluxNote]:
     """One call; one more for the total of a page that is not the first."""
     request, conditions = query.page, query.conditions
     cursors = Cursors(("notes", query.descending, conditions))
@@ -42,7 +45,7 @@ async def read_note_page(context: "RequestContext", query: NoteList) -> Page[Flu
     )
     total = count if found.total is None else partial(known, found.total)
     page = keyset_page(request, found.notes, cursors.keyset, total)
-    context.loaders.bring_notes(page.items)
+    brought.notes(page.items)
     return page
 
 

@@ -54,11 +54,11 @@ class PageRequest(msgspec.Struct, frozen=True):
     cursor: str | None = None
     counted: bool = False
     reads_rows: bool = True
+    # Rows to ask for: one more than shown tells whether there are further.
+    limit: int = 0
 
-    @property
-    def limit(self) -> int:
-        """Rows to ask for: one more than shown tells whether there are further."""
-        return self.size + 1
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "limit", self.size + 1)
 
     @classmethod
     def checked(

@@ -26,6 +26,7 @@ from .paging import (
 
 if TYPE_CHECKING:  # the context holds the loaders, which call this
     from .context import RequestContext
+    from .loaders import BroughtRows
 
 SortField = Literal["createdAt", "updatedAt", "title"]
 
@@ -55,13 +56,13 @@ class PostList(msgspec.Struct, frozen=True):
 
 
 async def read_post_page(
-    context: "RequestContext", query: PostList
+    context: "RequestContext", brought: "BroughtRows", query: PostList
 ) -> Page[ConduitPost]:
     """One call; one more for the total of a page beyond a keyset cursor."""
     request, conditions = query.page, query.conditions
     if query.sort != "createdAt" or conditions.title_contains is not None:
         # The upstream cannot go on from a row, only from a position.
-        return await _offset_page(context, query)
+        return await _offset_page(context, brought, query)
     cursors = Cursors(("posts", query.descending, conditions))
     beyond = None if request.cursor is None else cursors.read_keyset(request.cursor)
     if not request.reads_rows:
@@ -87,11 +88,13 @@ async def read_post_page(
         )
         count = partial(_count, context, conditions)
     page = keyset_page(request, found.documents, cursors.keyset, count)
-    context.loaders.bring_posts(page.items)
+    brought.posts(page.items)
     return page
 
 
-async def _offset_page(context: "RequestContext", query: PostList) -> Page[ConduitPost]:
+async def _offset_page(
+    context: "RequestContext", brought: "BroughtRows", query: PostList
+) -> Page[ConduitPost]:
     request, conditions = query.page, query.conditions
     cursors = Cursors(("posts", query.sort, query.descending, conditions))
     window = Window.of(request, cursors)
@@ -108,7 +111,7 @@ async def _offset_page(context: "RequestContext", query: PostList) -> Page[Condu
         populate=context.post_relations,
     )
     page = offset_page(request, window, found.documents, cursors, found.count)
-    context.loaders.bring_posts(page.items)
+    brought.posts(page.items)
     return page
 
 

@@ -9,6 +9,7 @@ cost when the variables are known (`costs.py`).
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Final, Literal
 
@@ -39,20 +40,17 @@ class Limit:
     mode: Mode = "enforce"
     # What is above it is too much, and somebody wants to know.
     bound: float = field(init=False)
+    # The bound, where it is one.
+    enforced: int | None = field(init=False)
+    # The bound, where what passes it is only told.
+    measured: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        bound = inf if self.mode == "off" else self.most
-        object.__setattr__(self, "bound", bound)
-
-    @property
-    def enforced(self) -> int | None:
-        """The bound, where it is one."""
-        return self.most if self.mode == "enforce" else None
-
-    @property
-    def measured(self) -> int | None:
-        """The bound, where what passes it is only told."""
-        return self.most if self.mode == "measure" else None
+        most, mode = self.most, self.mode
+        put = partial(object.__setattr__, self)
+        put("bound", inf if mode == "off" else most)
+        put("enforced", most if mode == "enforce" else None)
+        put("measured", most if mode == "measure" else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
