@@ -17,10 +17,10 @@ from session.auth import ConduitAuth, FluxAuth
 from session.login_limits import network
 from session.session import Session
 
-from .cookies import session_of
+from .cookies import SESSION, LateSession
 from .head import HEAD, Head, head_of
 from .resources import Resources
-from .trace import trace_of
+from .trace import TRACE, RequestTrace
 
 USER_AGENT_LIMIT = 256
 
@@ -32,12 +32,13 @@ def resources_of(scope: Scope) -> Resources:
 
 
 def request_context(scope: Scope) -> RequestContext:
-    return session_context(scope, session_of(scope))
+    late: LateSession = scope[SESSION]
+    return session_context(scope, late.read())
 
 
 def session_context(scope: Scope, session: Session) -> RequestContext:
     """The same for a session that did not come with this request's own headers."""
-    resources = resources_of(scope)
+    resources: Resources = scope["app"].resources
     settings = resources.settings
     address = client_address(scope, settings.guard.trusted_proxy_hops)
     call_scope = _call_scope(scope, resources, address)
@@ -87,7 +88,8 @@ def _user_agent(head: Head) -> str | None:
 
 
 def _call_scope(scope: Scope, resources: Resources, address: str | None) -> CallScope:
-    trace, settings = trace_of(scope), resources.settings
+    trace: RequestTrace = scope[TRACE]
+    settings = resources.settings
     now = resources.loop.time()
     return CallScope(
         request_id=trace.request_id,

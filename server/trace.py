@@ -18,7 +18,8 @@ from .head import Head
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
 _SOUND_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_KEY: Final = "mainstem.trace"
+# Of the ASGI scope: its `RequestTrace`, from the door on.
+TRACE: Final = "mainstem.trace"
 
 # For log lines written deep below, which have no request at hand.
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -32,7 +33,7 @@ class RequestTrace(msgspec.Struct, eq=False):
 
 
 def trace_of(scope: Scope) -> RequestTrace:
-    trace: RequestTrace = scope[_KEY]
+    trace: RequestTrace = scope[TRACE]
     return trace
 
 
@@ -44,5 +45,5 @@ def start_trace(scope: Scope, head: Head) -> RequestTrace:
     given = head.get(REQUEST_ID_HEADER)
     sound = given is not None and _SOUND_ID.fullmatch(given)
     request_id = sound[0].decode("ascii") if sound else f"{getrandbits(128):032x}"
-    trace = scope[_KEY] = RequestTrace(request_id)
+    trace = scope[TRACE] = RequestTrace(request_id)
     return trace

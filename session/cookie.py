@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from .seal import SealError, Unsealed, seal, unseal
+from .seal import SealError, seal, unseal
 from .seal_keys import ProvenKeys
 from .session import USER_ID, VAULT_KEY, Session, SessionRef, Transport
 
@@ -129,7 +129,16 @@ class SessionCookie:
                 now_ms=int(self._clock() * 1000),
                 proven=self._proven,
             )
-            session.ref, session.extra = _told(source, unsealed)
+            if source == "bearer":
+                told = _taken_apart(unsealed.payload, use="bearer")
+                session.ref, session.extra = told
+            else:
+                try:
+                    session.ref = _REF.decode(unsealed.json)
+                except ValueError:
+                    # It says more, or something else.
+                    told = _taken_apart(unsealed.payload, use=None)
+                    session.ref, session.extra = told
         except SealError as error:
             # Never the value itself: it may be somebody's valid session elsewhere.
             log.warning("session refused", extra={"fields": {"reason": error.reason}})
@@ -167,23 +176,10 @@ class SessionCookie:
         return "; ".join([*parts, "SameSite=Lax"])
 
 
-def _told(
-    source: Transport, unsealed: Unsealed
-) -> tuple[SessionRef | None, dict[str, object]]:
-    """Whose session it is, and what else the seal says. Raises: SealError."""
-    if source == "bearer":
-        return _taken_apart(unsealed.payload, use="bearer")
-    try:
-        return _REF.decode(unsealed.json), {}
-    except ValueError:
-        # It says more, or something else.
-        return _taken_apart(unsealed.payload, use=None)
-
-
 def _taken_apart(
     payload: dict[str, object], *, use: str | None
 ) -> tuple[SessionRef | None, dict[str, object]]:
-    """As `_told`, if the payload was made for this `use`.
+    """Whose session it is, and what else the seal says, if made for this `use`.
 
     None for a session that nobody has signed in to; the Next.js application seals
     such ones. Raises: SealError.

@@ -117,32 +117,28 @@ class RecordCodec:
         """None when no bytes are stored, or none that may be used under this key."""
         if not isinstance(stored, bytes):
             return None
+        plain, other = stored, dict[str, object]()
         try:
-            return self._decode(vault_key, stored)
+            if len(stored) > MAX_STORED_BYTES:
+                raise _RefusedError("too long")
+            if stored.startswith(_MARK):
+                plain = self._decrypt(vault_key, stored)
+            elif self._mode == "required":
+                raise _RefusedError("not encrypted")
+            try:
+                ours = _OURS.decode(plain)
+            except (ValueError, RecursionError):
+                ours, other = _taken_apart(plain)
+            own_key = ours.vault_key
+            if own_key is msgspec.UNSET and plain is stored:
+                own_key = vault_key
+            if own_key != vault_key:
+                raise _RefusedError("made for another vault key")
         except _RefusedError as error:
             log.warning(
                 "vault record refused", extra={"fields": {"reason": str(error)}}
             )
             return None
-
-    def _decode(self, vault_key: str, stored: bytes) -> VaultRecord:
-        if len(stored) > MAX_STORED_BYTES:
-            raise _RefusedError("too long")
-        plain = stored
-        if stored.startswith(_MARK):
-            plain = self._decrypt(vault_key, stored)
-        elif self._mode == "required":
-            raise _RefusedError("not encrypted")
-        other: dict[str, object] = {}
-        try:
-            ours = _OURS.decode(plain)
-        except (ValueError, RecursionError):
-            ours, other = _taken_apart(plain)
-        own_key = ours.vault_key
-        if own_key is msgspec.UNSET and plain is stored:
-            own_key = vault_key
-        if own_key != vault_key:
-            raise _RefusedError("made for another vault key")
         # Not `ours` itself: pairs are compared, and those of two classes never equal.
         pair = TokenPair(ours.access_token, ours.refresh_token)
         return VaultRecord(pair, stored, other, AccessClaims.of(pair.access_token))

@@ -91,6 +91,8 @@ class _Line(asyncio.Protocol):
         self.unanswered: deque[_Question[Any]] = deque()
         self.lost = asyncio.Event()
         self._transport = transport
+        # It is closing before it tells that it is lost.
+        self.is_closing = transport.is_closing
         self._outage = outage
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse,
@@ -98,11 +100,6 @@ class _Line(asyncio.Protocol):
             notEnoughData=_UNFINISHED,
         )
         transport.set_protocol(self)
-
-    @property
-    def is_open(self) -> bool:
-        # It is closing before it tells that it is lost.
-        return not self._transport.is_closing()
 
     def send(self, questions: list[_Question[Any]]) -> None:
         self.unanswered.extend(questions)
@@ -117,7 +114,12 @@ class _Line(asyncio.Protocol):
             while (answer := self._parser.gets()) is not _UNFINISHED:
                 if not self.unanswered:
                     raise InvalidResponse("an answer that nobody asked for")
-                self._take(self.unanswered.popleft(), answer)
+                question = self.unanswered.popleft()
+                if isinstance(answer, RedisError):
+                    self._refuse(question, answer)
+                else:
+                    self._outage.ended()
+                    question.settle(answer)
         except InvalidResponse:
             # Whose answer is whose cannot be told any more.
             self.abort()
@@ -125,11 +127,7 @@ class _Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
 
-    def _take(self, question: _Question[Any], answer: object) -> None:
-        if not isinstance(answer, RedisError):
-            self._outage.ended()
-            question.settle(answer)
-            return
+    def _refuse(self, question: _Question[Any], answer: RedisError) -> None:
         question.refuse(answer)
         if not isinstance(answer, ResponseError):
             self._outage.failed()
@@ -203,7 +201,7 @@ class RedisReader:
     def _send(self) -> None:
         if not self._unsent:
             return
-        if self._line is not None and self._line.is_open:
+        if self._line is not None and not self._line.is_closing():
             questions, self._unsent = self._unsent, []
             self._line.send(questions)
         elif self._connecting is None or self._connecting.done():
