@@ -5,10 +5,10 @@ with the lifespan. All requests come in by the door (`door.py`). Behind it stand
 routes.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -51,18 +51,20 @@ class Application(FastAPI):
     much as all of ours; the operations go past them, by a door of the same kind.
     """
 
-    graphql: ASGIApp
+    graphql: Door
     resources: Resources  # what the lifespan opened
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
+        """No coroutine of its own, so a server must be told that this is ASGI 3."""
         if scope["type"] == "http":
             # The path below the one that a proxy in front has cut off.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if path == GRAPHQL_PATH:
                 scope["app"] = self
-                await self.graphql(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
+                return self.graphql(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> Application:

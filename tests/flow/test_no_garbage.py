@@ -99,7 +99,11 @@ async def test_nothing_of_a_request_on_a_connection_waits_for_the_collector(
 ) -> None:
     """uvicorn's cycle holds the scope; with its `send` in the scope, both stayed."""
     config = ServingConfig(
-        app, http=StreamingHTTPProtocol, lifespan="off", log_config=None
+        app,
+        interface="asgi3",
+        http=StreamingHTTPProtocol,
+        lifespan="off",
+        log_config=None,
     )
     async with (
         served(app, config) as url,

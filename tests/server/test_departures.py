@@ -94,7 +94,11 @@ async def test_who_hangs_up_is_missed_though_the_body_was_taken_at_once(
 ) -> None:
     """Over a connection: the body does not come by `receive`, the departure does."""
     config = ServingConfig(
-        app, http=StreamingHTTPProtocol, lifespan="off", log_config=None
+        app,
+        interface="asgi3",
+        http=StreamingHTTPProtocol,
+        lifespan="off",
+        log_config=None,
     )
     sandbox.fail("conduit", "/database/Post", delay_s=3.0)
     body = {"query": "{ posts { nodes { id } } }"}

@@ -232,7 +232,9 @@ def test_the_protocol_still_stands_on_what_uvicorn_calls() -> None:
         "on_header",
         "on_headers_complete",
         "on_response_complete",
-        "_unset_keepalive_if_required",
+        "send_400_response",
+        "_should_upgrade",
+        "_unsupported_upgrade_warning",
         "timeout_keep_alive_handler",
     ):
         assert hasattr(uvicorn.protocols.http.httptools_impl.HttpToolsProtocol, name)
