@@ -54,8 +54,14 @@ def complete(
                 complete_leaves(run, field, level, rows, values)
                 return
         elif len(rows) == len(level.outs) and not level.dead:
-            if field.stored and complete_whole(field, level, values):
-                return
+            if field.stored:
+                whole = field.whole = field.whole or make_whole(field)
+                try:
+                    whole(level.outs, values)
+                except Exception:  # noqa: S110 (met again, where it is reported)
+                    pass
+                else:
+                    return
             if field.depth == 0 and complete_objects(run, field, level, values):
                 return
             if field.depth == 1 and complete_lists(run, field, level, values):
@@ -84,20 +90,6 @@ def regular(run: Run, classes: set[type]) -> bool:
         ):
             return False
         run.plan.ordinary.add(class_)
-    return True
-
-
-def complete_whole(field: Field, level: Level, values: Sequence[Value]) -> bool:
-    """A column with everything below it; False if there is anything unusual in it."""
-    if field.whole is None:
-        field.whole = make_whole(field)
-    try:
-        made = field.whole(values)
-    except Exception:  # to be met again, where it is reported
-        return False
-    key = field.key
-    for out, value in zip(level.outs, made, strict=True):
-        out[key] = value  # type: ignore[index]  # alive
     return True
 
 

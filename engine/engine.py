@@ -203,8 +203,13 @@ class Engine:
         The result is there at once if nothing has to be awaited.
         """
         operation = self.operation(document, operation_name)
+        ready: Ready | Fallback | list[GraphQLError]
         if isinstance(operation, Operation):
-            ready = self.ready(operation, variable_values or {})
+            given = variable_values or {}
+            key = operation.key(given)
+            # Kept where equal values are the same: numbers of rows, ids.
+            known = None if key is None else operation.known.get(key)
+            ready = known or self.ready(operation, given, key)
         else:
             ready = operation
         if isinstance(ready, Ready):
@@ -227,15 +232,12 @@ class Engine:
         )
 
     def ready(
-        self, operation: Operation, given: dict[str, Any]
+        self, operation: Operation, given: dict[str, Any], key: Key | None
     ) -> Ready | Fallback | list[GraphQLError]:
         """The plan and what these variables came to, or what is wrong with them.
 
-        Kept by what was given, where equal values are the same: numbers of rows, ids.
+        Kept by `key`, if what was given has one.
         """
-        key = operation.key(given)
-        if key is not None and (known := operation.known.get(key)) is not None:
-            return known
         variables = get_variable_values(
             self.schema,
             operation.node.variable_definitions or (),

@@ -116,8 +116,9 @@ class Field:
 Reader: TypeAlias = Callable[
     ["Run", "Level", "Sequence[Value]"], "tuple[list[Value], ...]"
 ]
-# Generated: the responses of values, all below included. Raises for what is unusual.
-Whole: TypeAlias = Callable[[Sequence[Value]], list[Value]]
+# Generated: puts the responses of values, all below included, into the responses of
+# their objects. Raises for what is unusual, and has put nothing then.
+Whole: TypeAlias = Callable[[Sequence[dict[str, Value] | None], Sequence[Value]], None]
 
 
 @dataclass(slots=True, eq=False)

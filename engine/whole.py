@@ -89,14 +89,18 @@ def is_stored(class_: type, selection: Selection) -> bool:
 
 
 def make_whole(field: Field) -> Whole:
-    """The function for all values of a field that has met a class of `stored`."""
+    """The function for all values of a field that has met a class of `stored`.
+
+    It puts what they come to into the objects that they are of: all of it or nothing.
+    """
     writer = Writer()
     lines = [
-        "def whole(values):",
-        "    outs = []",
+        "def whole(outs, values):",
+        "    made = []",
         "    for v in values:",
-        f"        outs.append({writer.value(field, 'v')})",
-        "    return outs",
+        f"        made.append({writer.value(field, 'v')})",
+        "    for out, value in zip(outs, made):",
+        f"        out[{literal(field.key)}] = value",
     ]
     return cast(Whole, writer.function("whole", lines))
 
@@ -121,6 +125,7 @@ class Writer:
             "unusual": unusual,
             "list": list,
             "map": map,
+            "zip": zip,
             **BUILTINS,
         }
         self.count = 0

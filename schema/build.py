@@ -34,7 +34,7 @@ from resolvers.context import RequestContext
 from .changes import Subscription
 from .datetimes import DATE_TIME, DateTime
 from .disclosure import translate_discreetly
-from .documents import Documents, Prepared, PreparedDocuments
+from .documents import Documents, PreparedDocuments
 from .errors import ErrorCodes, Translate, let_go, translate
 from .events import EventExecutor
 from .files import File, FileMutation, FileQuery
@@ -98,7 +98,12 @@ class Graph(strawberry.Schema):
         request_id = context.scope.request_id
         allowed = allowed_operation_types or ANY_OPERATION
         try:
-            prepared = self._prepared(query, operation_name, context, allowed)
+            if not query:
+                raise MissingQueryError
+            prepared = self.documents.prepare(self._schema, query, context)
+            kind = prepared.types.get(operation_name)
+            if kind is None or kind not in allowed:
+                raise refused_kind(kind, operation_name)
             if prepared.mistakes:
                 errors = self.translate(
                     prepared.mistakes, request_id=request_id, refused=True
@@ -127,24 +132,6 @@ class Graph(strawberry.Schema):
         let_go(answer.errors)
         return ExecutionResult(data=answer.data, errors=failures)
 
-    def _prepared(
-        self,
-        query: str | None,
-        name: str | None,
-        context: RequestContext,
-        allowed: Iterable[OperationType],
-    ) -> Prepared:
-        """Raises: GraphQLError, and what the doc strings of strawberry's errors say."""
-        if not query:
-            raise MissingQueryError
-        prepared = self.documents.prepare(self._schema, query, context)
-        kind = prepared.types.get(name)
-        if kind is None:
-            raise CannotGetOperationTypeError(name)
-        if kind not in allowed:
-            raise InvalidOperationTypeError(kind)
-        return prepared
-
     def process_errors(
         self,
         errors: list[GraphQLError],
@@ -155,6 +142,13 @@ class Graph(strawberry.Schema):
     def as_str(self) -> str:
         """The SDL."""
         return _sdl()
+
+
+def refused_kind(kind: OperationType | None, name: str | None) -> Exception:
+    """Why an operation is not run: none has this name, or not here."""
+    if kind is None:
+        return CannotGetOperationTypeError(name)
+    return InvalidOperationTypeError(kind)
 
 
 def build_schema(
