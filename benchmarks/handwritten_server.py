@@ -17,8 +17,10 @@ from typing import Any, Final
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient
 from clients.conduit.records import ConduitFile, ConduitPost, ConduitUser
+from clients.flux.calls import FluxCalls
 from clients.flux.client import FluxClient
 from clients.flux.records import FluxNote, NoteConditions
 from clients.http import CallScope
@@ -316,9 +318,10 @@ class HandwrittenServer:
         flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
         return Clients(
             conduit=ConduitClient(
-                resources.conduit_http, resources.storage_http, conduit_auth, calls
+                ConduitCalls(resources.conduit_http, conduit_auth, calls),
+                resources.storage_http,
             ),
-            flux=FluxClient(resources.flux_http, flux_auth, calls, None),
+            flux=FluxClient(FluxCalls(resources.flux_http, flux_auth, calls, None)),
         )
 
 

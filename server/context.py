@@ -9,7 +9,9 @@ from ipaddress import ip_address
 
 from starlette.types import Scope
 
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient
+from clients.flux.calls import FluxCalls
 from clients.flux.client import FluxClient
 from clients.http import CallScope
 from resolvers.context import RequestContext
@@ -61,19 +63,23 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
         session=session,
         shared=resources.shared,
         flux=FluxClient(
-            resources.flux_http,
-            flux_auth,
-            call_scope,
-            settings.flux.schema,
-            # A refused token of another application's is for its person to renew.
-            token_is_ours=settings.session.flux_tokens.source != "vault",
+            FluxCalls(
+                resources.flux_http,
+                flux_auth,
+                call_scope,
+                settings.flux.schema,
+                # A refused token of another application's is for its person to renew.
+                token_is_ours=settings.session.flux_tokens.source != "vault",
+            )
         ),
         conduit=ConduitClient(
-            resources.conduit_http,
+            ConduitCalls(
+                resources.conduit_http,
+                conduit_auth,
+                call_scope,
+                resources.conduit_offers,
+            ),
             resources.storage_http,
-            conduit_auth,
-            call_scope,
-            resources.conduit_offers,
         ),
         scope=call_scope,
         user_agent=partial(_user_agent, scope[HEAD]),

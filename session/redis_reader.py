@@ -118,7 +118,8 @@ class _Line(asyncio.Protocol):
                 if isinstance(answer, RedisError):
                     self._refuse(question, answer)
                 else:
-                    self._outage.ended()
+                    if self._outage.pause_s:
+                        self._outage.ended()
                     question.settle(answer)
         except InvalidResponse:
             # Whose answer is whose cannot be told any more.
@@ -164,7 +165,8 @@ class RedisReader:
 
         Raises: VaultUnavailableError at once during an outage and beyond the bound.
         """
-        self._outage.check()
+        if self._outage.pause_s:
+            self._outage.check()
         line = self._line
         waiting = len(self._unsent) + (len(line.unanswered) if line else 0)
         if self._closed or waiting >= MOST_WAITING:

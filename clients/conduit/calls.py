@@ -16,7 +16,10 @@ FRESH: Final[Mapping[str, str]] = {"Cache-Control": "no-cache"}
 
 
 class ConduitCalls(msgspec.Struct, frozen=True):
-    """Bound to one person and one request; `auth` None sends no token."""
+    """Bound to one person and one request.
+
+    `auth` None sends no token; `offers` is the process's own.
+    """
 
     http: UpstreamHTTP
     auth: Auth | None

@@ -4,19 +4,13 @@ Made by `server/context.py` for each request, over the pools that `conduit_http`
 `storage_http` made once.
 """
 
-from clients.http import (
-    Auth,
-    CallScope,
-    HTTPLimits,
-    Response,
-    Transport,
-    UpstreamHTTP,
-)
+import msgspec
+
+from clients.http import HTTPLimits, Response, Transport, UpstreamHTTP
 
 from . import failures
 from .authentication import ConduitAuthentication
 from .calls import ConduitCalls
-from .offers import Offers
 from .posts import ConduitPosts
 from .records import ConduitViewer
 from .storage import ConduitStorage
@@ -56,20 +50,11 @@ def storage_http(transport: Transport, limits: HTTPLimits) -> UpstreamHTTP:
     return UpstreamHTTP("conduit", "", transport, limits)
 
 
-class ConduitClient:
-    """`auth` None sends no token; `offers` is the process's own."""
+class ConduitClient(msgspec.Struct, frozen=True):
+    """Everything that is asked of Conduit, by these calls and, for bytes, that pool."""
 
-    def __init__(
-        self,
-        http: UpstreamHTTP,
-        storage_http: UpstreamHTTP,
-        auth: Auth | None,
-        scope: CallScope,
-        offers: Offers | None = None,
-    ) -> None:
-        self._auth = auth
-        self._calls = ConduitCalls(http, auth, scope, offers or Offers())
-        self._storage_http = storage_http
+    _calls: ConduitCalls
+    _storage_http: UpstreamHTTP
 
     # Made when they are asked for: most requests need one of them.
 
@@ -91,11 +76,12 @@ class ConduitClient:
 
     async def viewer(self) -> ConduitViewer:
         """`GET /authentication/user`. Raises: NotAuthenticatedError."""
-        return await self.authentication.viewer(self._auth, self._calls.scope)
+        calls = self._calls
+        return await self.authentication.viewer(calls.auth, calls.scope)
 
     async def bearer(self) -> str | None:
         """The token that calls go out with now; raises when there may be none."""
-        return None if self._auth is None else await self._auth.token()
+        return None if self._calls.auth is None else await self._calls.auth.token()
 
     async def check(self) -> Response:
         """`GET /ready`: the router is there; its modules may still be down."""

@@ -63,8 +63,9 @@ class FluxHTTP(UpstreamHTTP):
 class FluxCalls(msgspec.Struct, frozen=True):
     """Bound to one person and one request.
 
-    `schema` is None when the upstream's default is meant. `token_is_ours` tells that
-    the tokens are minted by us, so that a refusal is our mistake and not the person's.
+    `auth` None sends no token; `schema` is None when the upstream's default is meant.
+    `token_is_ours` tells that the tokens are minted by us, so that a refusal is our
+    mistake and not the person's.
     """
 
     http: FluxHTTP

@@ -3,11 +3,12 @@
 Made by `server/context.py` for each request, over the pool that `flux_http` made once.
 """
 
-from clients.http import Auth, CallScope, HTTPLimits, Response, Transport
+import msgspec
+
+from clients.http import HTTPLimits, Response, Transport
 
 from .calls import FluxCalls, FluxHTTP
 from .notes import FluxNotes
-from .postgrest import URL_BUDGET_BYTES
 
 
 def flux_http(
@@ -21,23 +22,14 @@ def flux_http(
     return FluxHTTP(base_url, transport, limits, max_rows)
 
 
-class FluxClient:
-    """`auth` None sends no token; `schema` None leaves the choice to the upstream."""
+class FluxClient(msgspec.Struct, frozen=True):
+    """Everything that is asked of Flux, by these calls."""
 
-    def __init__(
-        self,
-        http: FluxHTTP,
-        auth: Auth | None,
-        scope: CallScope,
-        schema: str | None,
-        *,
-        token_is_ours: bool = True,
-        url_budget_bytes: int = URL_BUDGET_BYTES,
-    ) -> None:
-        self._calls = FluxCalls(
-            http, auth, scope, schema, token_is_ours, url_budget_bytes
-        )
-        self.notes = FluxNotes(self._calls)
+    _calls: FluxCalls
+
+    @property
+    def notes(self) -> FluxNotes:
+        return FluxNotes(self._calls)
 
     async def bearer(self) -> str | None:
         """The token that calls go out with now; raises when there may be none."""

@@ -110,7 +110,9 @@ def message(
         lines = request.standing.lines = _lines(request.standing.headers)
     if headers:
         lines += _lines(headers)
-    _check(f"{address}{token}{target}")
+    theirs = f"{address}{token}{target}"
+    if "\r" in theirs or "\n" in theirs or "\0" in theirs:
+        raise refused("a character cannot be sent")
     if address is not None:
         lines += f"\r\nX-Forwarded-For: {address}"
     if token is not None:
@@ -129,14 +131,10 @@ def _lines(headers: Mapping[str, str]) -> str:
         ours = name.lower() in _OURS and name != "Host"
         if ours or not _TOKEN.fullmatch(name):
             raise refused("the name of a header cannot be sent")
-        _check(value)
+        if "\r" in value or "\n" in value or "\0" in value:
+            # It would end a line of the head.
+            raise refused("a character cannot be sent")
     return "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
-
-
-def _check(text: str) -> None:
-    """Raises: TransportError for what would end a line of the head."""
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise refused("a character cannot be sent")
 
 
 def _encoded(target: str) -> str:

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from clients_harness import TRANSPORT, Tokens
 
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.records import ConduitViewer
 from clients.errors import (
@@ -22,7 +23,7 @@ from clients.errors import (
     PermissionDeniedError,
     UpstreamMisconfiguredError,
 )
-from clients.flux.calls import FluxHTTP
+from clients.flux.calls import FluxCalls, FluxHTTP
 from clients.flux.client import FluxClient, flux_http
 from clients.flux.notes import NOTE_COLUMNS
 from clients.flux.records import NoteConditions
@@ -50,12 +51,14 @@ async def person(sandbox: Sandbox, scope: CallScope) -> AsyncIterator[Person]:
     router = conduit_http(sandbox.conduit, open_transport(TRANSPORT, LIMITS), LIMITS)
     storage = storage_http(open_transport(TRANSPORT, LIMITS), LIMITS)
     gateway = flux_http(sandbox.flux, open_transport(TRANSPORT, LIMITS), LIMITS)
-    nobody = ConduitClient(router, storage, None, scope)
+    nobody = ConduitClient(ConduitCalls(router, None, scope), storage)
     pair = await nobody.authentication.sign_in("first@example.com", PASSWORD, scope)
-    conduit = ConduitClient(router, storage, Tokens([pair.access_token]), scope)
+    conduit = ConduitClient(
+        ConduitCalls(router, Tokens([pair.access_token]), scope), storage
+    )
     viewer = await conduit.viewer()
     token = flux_token(viewer.id, sandbox.flux_jwt_secret)
-    flux = FluxClient(gateway, Tokens([token]), scope, None)
+    flux = FluxClient(FluxCalls(gateway, Tokens([token]), scope, None))
     yield Person(viewer, conduit, flux, gateway, scope)
     for http in (router, storage, gateway):
         await http.aclose()
@@ -199,7 +202,9 @@ async def test_row_level_security_is_a_refusal_or_nothing(
     person: Person, sandbox: Sandbox
 ) -> None:
     token = flux_token(str(uuid.uuid4()), sandbox.flux_jwt_secret)
-    stranger = FluxClient(person.flux_http, Tokens([token]), person.scope, None)
+    stranger = FluxClient(
+        FluxCalls(person.flux_http, Tokens([token]), person.scope, None)
+    )
     page = await person.flux.notes.page(
         limit=1,
         descending=True,
@@ -224,7 +229,9 @@ async def test_row_level_security_is_a_refusal_or_nothing(
 
 async def test_a_wrong_secret_is_our_misconfiguration(person: Person) -> None:
     token = flux_token(person.viewer.id, "another secret, as long as it should be")
-    client = FluxClient(person.flux_http, Tokens([token]), person.scope, None)
+    client = FluxClient(
+        FluxCalls(person.flux_http, Tokens([token]), person.scope, None)
+    )
     with pytest.raises(UpstreamMisconfiguredError):
         await client.check()
 

@@ -14,6 +14,7 @@ from clock import timeless
 
 from clients.errors import NotAuthenticatedError, TooManyCallsError, UpstreamError
 from clients.exchange import CallScope
+from clients.flux.calls import FluxCalls
 from clients.flux.client import FluxClient, flux_http
 from clients.thrift import ThriftyTransport
 from clients.transport import Answer, HTTPLimits, Incoming, Outgoing, TransportError
@@ -132,7 +133,7 @@ class Process:
         return RequestContext(
             session=session,
             shared=Shared(sessions=unused, claims=MemoryVault(), batches=self.batches),
-            flux=FluxClient(self.http, person, scope, None),
+            flux=FluxClient(FluxCalls(self.http, person, scope, None)),
             conduit=unused,
             scope=scope,
             selection=selection,

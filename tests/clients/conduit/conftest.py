@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from clients_harness import LIMITS, Tokens, Upstream
 
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.http import CallScope
 
@@ -24,8 +25,8 @@ async def conduit(
 ) -> ConduitClient:
     """The client of a signed-in person."""
     return ConduitClient(
-        conduit_http(upstream.url, upstream.transport(), LIMITS),
+        ConduitCalls(
+            conduit_http(upstream.url, upstream.transport(), LIMITS), Tokens(), scope
+        ),
         storage_http(storage_host.transport(), LIMITS),
-        Tokens(),
-        scope,
     )

@@ -9,6 +9,7 @@ import pytest
 from clients_harness import LIMITS, Script, Tokens, Upstream, answer
 from clock import timeless
 
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.database import FILE_SELECTION, POST_SELECTION
 from clients.conduit.detection import detect
@@ -79,7 +80,7 @@ def offers() -> Offers:
 def conduit(upstream: Upstream, scope: CallScope, offers: Offers) -> ConduitClient:
     http = conduit_http(upstream.url, upstream.transport(), LIMITS)
     storage = storage_http(upstream.transport(), LIMITS)
-    return ConduitClient(http, storage, Tokens(), scope, offers)
+    return ConduitClient(ConduitCalls(http, Tokens(), scope, offers), storage)
 
 
 async def test_an_absence_is_believed_for_some_minutes_and_told_once(
@@ -246,7 +247,7 @@ async def test_guarded_storage_is_never_asked_by_the_custom_endpoint(
     http = conduit_http(upstream.url, upstream.transport(), LIMITS)
     storage = storage_http(upstream.transport(), LIMITS)
     offers = Offers(storage_authorization=True)
-    conduit = ConduitClient(http, storage, Tokens(), scope, offers)
+    conduit = ConduitClient(ConduitCalls(http, Tokens(), scope, offers), storage)
     hidden = field_error(403, "You do not have access to file")
     upstream.script(answer(200, {"data": {"a0": None}, "errors": [hidden]}))
     assert await conduit.storage.by_ids([uuid(1)]) == []

@@ -8,6 +8,7 @@ import pytest
 from clients_harness import LIMITS, Script, Tokens, Upstream, answer, reset
 
 from clients.conduit import database
+from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient, conduit_http, storage_http
 from clients.conduit.posts import PostChanges
 from clients.conduit.records import ConduitFile, ConduitPage, ConduitPost, ConduitUser
@@ -628,7 +629,7 @@ async def test_client_id_and_address_are_sent_where_they_are_set(
         client_secret="hush",
     )
     storage = storage_http(storage_host.transport(), LIMITS)
-    client = ConduitClient(http, storage, Tokens(), scope)
+    client = ConduitClient(ConduitCalls(http, Tokens(), scope), storage)
     await client.posts.by_ids([uuid(1)])
     headers = upstream.only.headers
     assert (headers["clientid"], headers["clientsecret"]) == ("app", "hush")

@@ -13,6 +13,7 @@ from clients.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from clients.flux.calls import FluxCalls
 from clients.flux.client import FluxClient, flux_http
 from clients.flux.notes import NOTE_COLUMNS
 from clients.flux.records import FluxNote, FluxNotePage, NoteConditions
@@ -32,7 +33,7 @@ def flux(
     upstream: Upstream, scope: CallScope, schema: str | None = SCHEMA
 ) -> FluxClient:
     http = flux_http(upstream.url, upstream.transport(), LIMITS)
-    return FluxClient(http, Tokens(), scope, schema)
+    return FluxClient(FluxCalls(http, Tokens(), scope, schema))
 
 
 async def test_by_ids_asks_for_the_columns_and_ids_only(
@@ -90,7 +91,7 @@ async def test_by_ids_halves_a_chunk_that_is_too_long_and_keeps_the_smaller_size
     for calls in (3, 2):
         upstream.seen.clear()
         # A client of its own each time: what was learnt belongs to the process.
-        client = FluxClient(http, Tokens(), scope, SCHEMA)
+        client = FluxClient(FluxCalls(http, Tokens(), scope, SCHEMA))
         notes = await client.notes.by_ids(ids, columns=BODY)
         assert sorted(note.id for note in notes) == ids
         assert len(upstream.seen) == calls
@@ -101,7 +102,7 @@ async def test_by_ids_halves_only_once_and_learns_nothing_from_an_outage(
 ) -> None:
     ids = [uuid(n) for n in range(120)]
     http = flux_http(upstream.url, upstream.transport(), LIMITS)
-    client = FluxClient(http, Tokens(), scope, SCHEMA)
+    client = FluxClient(FluxCalls(http, Tokens(), scope, SCHEMA))
     upstream.script(answer(502, b"<html>", content_type="text/html"))
     with pytest.raises(UpstreamUnavailableError):
         await client.notes.by_ids(ids, columns=BODY)
@@ -113,7 +114,7 @@ async def test_a_server_that_cuts_its_answers_is_asked_for_no_more_than_it_gives
     upstream: Upstream, scope: CallScope
 ) -> None:
     http = flux_http(upstream.url, upstream.transport(), LIMITS, max_rows=25)
-    notes = FluxClient(http, Tokens(), scope, SCHEMA).notes
+    notes = FluxClient(FluxCalls(http, Tokens(), scope, SCHEMA)).notes
     ids = [uuid(n) for n in range(60)]
     upstream.script(answer(200, []))
     await notes.by_ids(ids, columns=BODY)
@@ -149,7 +150,7 @@ async def test_the_size_is_not_made_smaller_without_end(
 ) -> None:
     upstream.script(taking_at_most(1, answer(414, b"", content_type="")))
     http = flux_http(upstream.url, upstream.transport(), LIMITS)
-    client = FluxClient(http, Tokens(), scope, SCHEMA)
+    client = FluxClient(FluxCalls(http, Tokens(), scope, SCHEMA))
     await client.notes.by_ids([uuid(1), uuid(2)], columns=BODY)
     assert http.ids_per_request == 20
 
@@ -200,7 +201,7 @@ async def test_the_url_budget_can_be_smaller(
 ) -> None:
     upstream.script(answer(200, []))
     http = flux_http(upstream.url, upstream.transport(), LIMITS)
-    client = FluxClient(http, None, scope, None, url_budget_bytes=3000)
+    client = FluxClient(FluxCalls(http, None, scope, None, url_budget_bytes=3000))
     await client.notes.by_ids([uuid(n) for n in range(150)], columns=NOTE_COLUMNS)
     assert max(len(seen.target) for seen in upstream.seen) <= 3000
     assert "accept-profile" not in upstream.seen[0].headers
