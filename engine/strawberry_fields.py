@@ -20,6 +20,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
 )
+from strawberry import Info
 from strawberry.schema import Schema
 from strawberry.schema.exception_handlers import ExceptionHandler
 from strawberry.types.arguments import convert_arguments
@@ -42,7 +43,15 @@ Handlers: TypeAlias = tuple[
 ]
 DEFINITION = "strawberry-definition"
 new = tuple.__new__
+bare = object.__new__
 WRAPPERS = "strawberry.schema.schema_converter"
+
+
+class DirectInfo(Info[Any, Any]):
+    """An `Info` of strawberry's own class that holds the context, which all ask for."""
+
+    __slots__ = ("context",)
+    context: Any
 
 
 def strawberry_fields(schema: GraphQLSchema) -> StrawberryFields | None:
@@ -271,9 +280,16 @@ class StrawberryFields:
             for name in named:
                 given[name] = source
             if info_name:
-                # As `lazy_info` does, in one call that is none of Python.
+                # As `lazy_info` and Info do, but without a call of Python.
                 parts = (run, field, level, row, run.context, field.nodes)
-                given[info_name] = info_class(new(LazyInfo, parts), definition)
+                raw = new(LazyInfo, parts)
+                if info_class is Info:
+                    info: Any = bare(DirectInfo)
+                    info._raw_info, info._field = raw, definition
+                    info.context = run.context
+                    given[info_name] = info
+                else:
+                    given[info_name] = info_class(raw, definition)
             return function(source, **given) if wants_self else function(**given)
 
         return call

@@ -13,6 +13,7 @@ from graphql import ExecutionResult, execute, parse, validate
 from graphql.pyutils import is_awaitable
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission
+from strawberry.schema.config import StrawberryConfig
 
 from engine import (
     Answers,
@@ -355,3 +356,22 @@ def test_a_cast_object_is_asked_about_although_its_class_was_met_before() -> Non
     post = make(1)[0]
     assert told(post) == told(post) == ["Post"]
     assert told(strawberry.cast(User, make(1)[0])) == ["User"]
+
+
+def test_an_info_class_of_the_schemas_own_is_made_as_it_wants() -> None:
+    class Named(strawberry.Info):
+        def __init__(self, _raw_info: Any, _field: Any) -> None:
+            super().__init__(_raw_info, _field)
+            self.name = f"{_field.python_name} for {_raw_info.context}"
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def told(self, info: strawberry.Info) -> str:
+            return cast("Named", info).name
+
+    config = StrawberryConfig(info_class=Named)
+    engine = Engine(strawberry.Schema(Root, config=config)._schema)
+    result: Any = engine.execute(parse("{ told }"), context_value="Ann")
+    assert result.data == {"told": "told for Ann"}
+    assert engine.counts.compiled == 1
