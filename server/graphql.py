@@ -44,6 +44,7 @@ from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from .multipart import read_upload
 from .refusals import RefusalCode, RefusalError, method_not_allowed
+from .resources import Resources
 from .statuses import StatusProfile, status_of
 
 _OFFERED: Final = (JSON, GRAPHQL_RESPONSE)
@@ -122,7 +123,9 @@ class GraphQLEndpoint:
         if file is not None:
             file.check()  # an upload that ended early, whatever became of it
         await answer.send_whole(
-            status_of(payload, codes, media_type, self._status_profile),
+            200
+            if media_type == JSON
+            else status_of(payload, codes, self._status_profile),
             _HEADERS[media_type],
             len(body),
             b"" if method == "HEAD" else body,
@@ -183,7 +186,7 @@ class GraphQLEndpoint:
         self._in_flight.enter(context.person, context.scope.request_id)
         allowed = ANY_OPERATION if scope["method"] == "POST" else READ_ONLY
         try:
-            resources = resources_of(scope)
+            resources: Resources = scope["app"].resources
             request = resources.documents.resolve(request)
             context.trusted_document = request.trusted
             with WhilePresent(receive, resources.presence, context):

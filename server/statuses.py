@@ -13,8 +13,6 @@ graphql-response+json` there are two profiles:
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from .media_types import JSON
-
 StatusProfile = Literal["audit", "draft"]
 
 PARTIAL_SUCCESS: Final = 294
@@ -24,14 +22,9 @@ _BY_CODE: Final = {"RATE_LIMITED": 429, "INTERNAL_SERVER_ERROR": 500}
 
 
 def status_of(
-    payload: Mapping[str, object],
-    codes: list[str],
-    media_type: str,
-    profile: StatusProfile,
+    payload: Mapping[str, object], codes: list[str], profile: StatusProfile
 ) -> int:
-    """The status of a response map whose errors have these codes."""
-    if media_type == JSON:
-        return 200
+    """Of a `graphql-response+json` whose errors have these codes."""
     if "data" in payload:
         partial = profile == "draft" and "errors" in payload
         return PARTIAL_SUCCESS if partial else 200
