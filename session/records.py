@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -86,18 +85,6 @@ class VaultRecord(msgspec.Struct, frozen=True, gc=False):
     @property
     def issued_at(self) -> float:
         return self.claims.issued_at or 0.0
-
-    def fresh_until(self, *, margin_s: float) -> float:
-        """When the access token is to be renewed: `margin_s` before its end.
-
-        For tokens that live shorter than ten margins a tenth of their life is kept
-        free instead: otherwise each new token would be renewed at once. A token that
-        does not tell its end counts as fresh; the upstream will say when it is not.
-        """
-        begin, end = self.claims.issued_at, self.claims.expires_at
-        if end is None:
-            return inf
-        return end - min(margin_s, max(end - begin, 0.0) / 10) if begin else end
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,10 @@
 """What an access token says of itself, whoever made it."""
 
 import base64
-from math import inf
 
 import pytest
 
-from clients.conduit.records import TokenPair
-from session.records import AccessClaims, VaultRecord
+from session.records import AccessClaims
 
 
 def token(payload: bytes) -> str:
@@ -39,22 +37,3 @@ def test_claims_are_told_one_by_one_and_only_of_their_type(
 @pytest.mark.parametrize("text", ["", "a", "a.b", "a.\u00e4.c", "a.e30", "a.!!!!.c"])
 def test_what_is_no_token_claims_nothing(text: str) -> None:
     assert AccessClaims.of(text) == AccessClaims()
-
-
-@pytest.mark.parametrize(
-    ("issued_at", "expires_at", "until"),
-    [
-        (None, None, inf),
-        (None, 100.0, 100.0),
-        (1000.0, None, inf),
-        (1000.0, 4600.0, 4570.0),
-        (1000.0, 1100.0, 1090.0),
-        (1000.0, 900.0, 900.0),
-    ],
-)
-def test_a_token_is_fresh_until_shortly_before_its_end(
-    issued_at: float | None, expires_at: float | None, until: float
-) -> None:
-    claims = AccessClaims(issued_at=issued_at, expires_at=expires_at)
-    record = VaultRecord(TokenPair("access", "refresh"), b"", {}, claims)
-    assert record.fresh_until(margin_s=30.0) == until

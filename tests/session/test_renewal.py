@@ -15,6 +15,7 @@ from session_harness import (
     scope,
 )
 
+from clients.conduit.records import TokenPair
 from clients.errors import (
     NotAuthenticatedError,
     UpstreamTimeoutError,
@@ -23,8 +24,11 @@ from clients.errors import (
 )
 from sandbox.launch import ValkeyServer
 from session.encryption import RecordCodec, VaultEncryption
+from session.memory import MemoryVault
 from session.policy import SessionPolicy
+from session.records import AccessClaims, VaultRecord
 from session.redis_connection import RedisSettings, connect
+from session.renewal import RenewalSettings, TokenKeeper
 from session.session import Session, SessionRef
 from session.vault import RedisVault
 
@@ -36,6 +40,41 @@ USER = f"user-{FIRST}"
 def stored(valkey: "Redis[bytes]", session: Session) -> dict[str, str]:
     """The record, as the Next.js application reads it."""
     return json.loads(valkey.get(f"vault:{session.vault_key}") or b"{}")
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "expires_at", "until"),
+    [
+        (None, 100.0, 100.0),
+        (1000.0, 4600.0, 4570.0),
+        (1000.0, 1100.0, 1090.0),
+        (1000.0, 900.0, 900.0),
+    ],
+)
+async def test_a_token_is_fresh_until_shortly_before_its_end(
+    issued_at: float | None, expires_at: float, until: float
+) -> None:
+    claims = AccessClaims(issued_at=issued_at, expires_at=expires_at)
+    assert is_fresh(claims, until - 0.1)
+    assert not is_fresh(claims, until)
+
+
+@pytest.mark.parametrize("issued_at", [None, 1000.0])
+async def test_a_token_that_does_not_tell_its_end_is_fresh(
+    issued_at: float | None,
+) -> None:
+    assert is_fresh(AccessClaims(issued_at=issued_at), 1e12)
+
+
+def is_fresh(claims: AccessClaims, now: float) -> bool:
+    keeper = TokenKeeper(
+        MemoryVault(),
+        FakeConduit(Clock()),
+        policy=SessionPolicy(),
+        settings=RenewalSettings(margin_s=30.0),
+        clock=lambda: now,
+    )
+    return keeper.is_fresh(VaultRecord(TokenPair("a", "r"), b"", {}, claims))
 
 
 async def test_renews_once_when_200_calls_find_the_token_expired(
