@@ -331,8 +331,8 @@ def _rows(response: Response, columns: frozenset[str]) -> list[FluxNote]:
     notes = response.decode(_NOTES)
     has_body, has_time = "body" in columns, "created_at" in columns
     for note in notes:
-        if has_body and note.body is None:
+        if note.body is None and has_body:
             raise response.nonsense("a note without body")
-        if has_time and note.created_at is None:
+        if note.created_at is None and has_time:
             raise response.nonsense("a note without created_at")
     return notes

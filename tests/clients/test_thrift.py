@@ -478,12 +478,13 @@ def test_a_429_empties_the_budget_and_an_unsent_call_does_not_spend_it() -> None
     timeless(work())
 
 
-def test_a_probe_is_not_counted() -> None:
+@pytest.mark.parametrize("auth", [None, Person()])
+def test_a_probe_is_not_counted(auth: Person | None) -> None:
     async def work() -> None:
         upstream, rate = Upstream(), Rate(1, 60)
         shared = http(upstream, Budget("flux", rate, LocalLedger(rate)))
         for target in ("/health", "/ready", "/health"):
-            await shared.send("GET", target, operation="x", scope=scope())
+            await shared.send("GET", target, operation="x", scope=scope(), auth=auth)
         assert upstream.calls == 3
 
     timeless(work())
