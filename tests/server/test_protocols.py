@@ -35,6 +35,7 @@ REQUESTS = {
     "in a row": b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
     b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
     b"GET /c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "no request": b"GET /graphql HTTP/1.1\r\nHost\r\n\r\n",
     "another protocol": b"GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
     b"Upgrade: h2c\r\n\r\n",
 }

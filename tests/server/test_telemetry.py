@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,16 @@ def test_a_line_is_the_same_with_a_record_and_without(tmp_path: Path) -> None:
     assert list(without) == ["time", "level", "logger", "message", "calls"]
     assert without["time"] == len("2026-01-01T00:00:00.000+00:00")
     assert [record.getMessage() for record in heard.records] == ["request"]
+
+
+def test_a_line_is_whole_though_a_pipe_takes_it_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda to, text: write(to, text[:7]))
+    with only_ours(tmp_path / "log"):
+        Line(logging.getLogger(LOGGER), logging.INFO, "request").write({"status": 200})
+    assert [each["status"] for each in told(tmp_path / "log")] == [200]
 
 
 @pytest.mark.parametrize("of_logger", [True, False])
