@@ -73,7 +73,6 @@ def serving_config(settings: Settings) -> ServingConfig:
     config = ServingConfig(
         factory if several else create_app(settings),
         factory=several,
-        interface="asgi3",  # else uvicorn takes what is no coroutine function for 2
         workers=listen.workers,
         loop="uvloop",
         http=StreamingHTTPProtocol,

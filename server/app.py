@@ -5,10 +5,10 @@ with the lifespan. All requests come in by the door (`door.py`). Behind it stand
 routes.
 """
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -54,17 +54,15 @@ class Application(FastAPI):
     graphql: Door
     resources: Resources  # what the lifespan opened
 
-    def __call__(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, None]:
-        """No coroutine of its own, so a server must be told that this is ASGI 3."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             # The path below the one that a proxy in front has cut off.
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if path == GRAPHQL_PATH:
                 scope["app"] = self
-                return self.graphql(scope, receive, send)
-        return super().__call__(scope, receive, send)
+                await self.graphql(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> Application:

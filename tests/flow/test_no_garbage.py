@@ -100,7 +100,6 @@ async def test_nothing_of_a_request_on_a_connection_waits_for_the_collector(
     """uvicorn's cycle holds the scope; with its `send` in the scope, both stayed."""
     config = ServingConfig(
         app,
-        interface="asgi3",
         http=StreamingHTTPProtocol,
         lifespan="off",
         log_config=None,

@@ -95,7 +95,6 @@ async def test_who_hangs_up_is_missed_though_the_body_was_taken_at_once(
     """Over a connection: the body does not come by `receive`, the departure does."""
     config = ServingConfig(
         app,
-        interface="asgi3",
         http=StreamingHTTPProtocol,
         lifespan="off",
         log_config=None,
