@@ -102,7 +102,7 @@ class CallScope(msgspec.Struct, eq=False):
         shared: bool = False,
     ) -> None:
         """Keep what became of a call; whatever is read from now on must be newer."""
-        ms = ((now - started) * 100_000 + 0.5) // 1 / 100  # `milliseconds`, in place
+        ms = milliseconds(now - started)
         self.calls.append(CallRecord(service, operation, status, ms, shared))
         if now > self.fresh_from:
             self.fresh_from = now

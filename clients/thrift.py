@@ -72,7 +72,7 @@ class ThriftyTransport:
         if person is None or request.body is not None or request.method not in _READS:
             if person is not None and request.writes:
                 return await self._write(request, person, timeout_s, max_bytes)
-            return await self._send(request, timeout_s, max_bytes)
+            return await self._send(request, None, timeout_s, max_bytes)
         key = (
             person,
             request.method,
@@ -90,17 +90,9 @@ class ThriftyTransport:
             if read.fits(request.fresh_from):
                 return await self._join(read, request, timeout_s, max_bytes)
             reads[key] = own
-        answer, failure, budget = None, None, self._budget
+        answer, failure = None, None
         try:
-            if budget is None or request.target.endswith(_PROBES):
-                own.sent_at = self._loop().time()
-                answer = await self._inner.exchange(
-                    request, timeout_s=timeout_s, max_bytes=max_bytes
-                )
-            else:
-                answer = await self._pay_and_send(
-                    budget, request, own, timeout_s, max_bytes
-                )
+            answer = await self._send(request, own, timeout_s, max_bytes)
             return answer
         except (TransportError, RateLimitedError) as error:
             failure = error
@@ -137,7 +129,7 @@ class ThriftyTransport:
         """
         self._part(person)
         try:
-            return await self._send(request, timeout_s, max_bytes)
+            return await self._send(request, None, timeout_s, max_bytes)
         finally:
             self._part(person)
 
@@ -169,12 +161,18 @@ class ThriftyTransport:
         return await self.exchange(request, timeout_s=left_s, max_bytes=max_bytes)
 
     def _send(
-        self, request: Outgoing, timeout_s: float, max_bytes: int
+        self,
+        request: Outgoing,
+        read: "_Read | None",
+        timeout_s: float,
+        max_bytes: int,
     ) -> Awaitable[Answer]:
-        """What nobody may join."""
+        """`read` is that which others may join; None if nobody may."""
         budget = self._budget
         if budget is not None and not request.target.endswith(_PROBES):
-            return self._pay_and_send(budget, request, None, timeout_s, max_bytes)
+            return self._pay_and_send(budget, request, read, timeout_s, max_bytes)
+        if read is not None:
+            read.sent_at = self._loop().time()
         return self._inner.exchange(request, timeout_s=timeout_s, max_bytes=max_bytes)
 
     async def _pay_and_send(

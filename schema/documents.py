@@ -245,11 +245,8 @@ class Documents:
         cost = operation.cost.of(variables)
         context.may_swell = cost * operation.repeats > MOST_TEXTS
         limit = UNLIMITED.cost if context.trusted_document else self._limits.cost
-        passed = prepared.passed
-        if cost > limit.most:
-            passed += check("cost", cost, limit)
-        for words in passed:
-            log.warning("limit in request %s: %s", context.scope.request_id, words)
+        for passed in prepared.passed + check("cost", cost, limit):
+            log.warning("limit in request %s: %s", context.scope.request_id, passed)
         if context.charge is not None:
             await context.charge(cost)
 

@@ -129,10 +129,8 @@ class LineHandler(logging.Handler):
         """A line that needs no record, since nobody else looks at it."""
         try:
             line = self.json.line(time.time(), level, logger, message, fields)
-            text = encoded(line) + b"\n"
             with self.lock or nullcontext():
-                if (written := os.write(self._descriptor, text)) < len(text):
-                    self._write(text[written:])
+                self._write(encoded(line) + b"\n")
         except Exception:
             self.handleError(logging.makeLogRecord({"msg": message}))
 

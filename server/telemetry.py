@@ -8,6 +8,8 @@ import logging
 
 from starlette.types import Scope
 
+from clients.http import milliseconds
+
 from .answer import Answer
 from .logs import Line, blot
 
@@ -27,7 +29,7 @@ def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
         "method": scope["method"],
         "path": path if plain else blot(path),
         "status": answer.status,
-        "durationMs": (duration_s * 100_000 + 0.5) // 1 / 100,  # in hundredths
+        "durationMs": milliseconds(duration_s),
         "sentBytes": answer.sent_bytes,
         "operation": trace.operation,
         "errorCodes": trace.error_codes,
