@@ -13,7 +13,7 @@ from resolvers import files, uploads
 from resolvers.files import preview_urls
 from resolvers.ids import global_id
 
-from .connections import After, Connection, First, page_request, paged
+from .connections import After, Connection, First, connection, page_request, paged
 from .costs import Cost
 from .datetimes import DateTime
 from .fields import column, field, mutation, record_type, relation, shown
@@ -96,8 +96,7 @@ class FileQuery:
     ) -> FileConnection | None:
         """One call; see `resolvers.files.list_files`."""
         page = page_request(info, first=first, after=after)
-        # A page, which the engine awaits: the connection's object.
-        return files.list_files(info.context, page)  # type: ignore[return-value]
+        return connection(files.list_files(info.context, page), File)
 
 
 @strawberry.input(description="A new file in the viewer's own folder.")

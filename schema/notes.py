@@ -19,6 +19,7 @@ from .connections import (
     First,
     Last,
     OrderDirection,
+    connection,
     page_request,
     paged,
 )
@@ -134,8 +135,7 @@ def list_notes(
         descending=order is None or order.direction is OrderDirection.DESC,
         conditions=conditions,
     )
-    # A page, which the engine awaits: the connection's object.
-    return notes.list_notes(info.context, wanted)  # type: ignore[return-value]
+    return connection(notes.list_notes(info.context, wanted), Note)
 
 
 @strawberry.type

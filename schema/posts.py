@@ -20,6 +20,7 @@ from .connections import (
     First,
     Last,
     OrderDirection,
+    connection,
     connections,
     page_request,
     paged,
@@ -186,8 +187,7 @@ def list_posts(
             descending=order.direction is OrderDirection.DESC,
             conditions=conditions,
         )
-    # A page, which the engine awaits: the connection's object.
-    return posts.list_posts(info.context, wanted)  # type: ignore[return-value]
+    return connection(posts.list_posts(info.context, wanted), Post)
 
 
 @strawberry.type
