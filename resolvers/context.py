@@ -112,7 +112,7 @@ class RequestContext(msgspec.Struct, kw_only=True, eq=False):
 
         Raises: NotAuthenticatedError.
         """
-        ref = self.session.ref
-        if ref is None:
+        user_id = self.session.user_id
+        if user_id is None:
             raise NotAuthenticatedError("nobody is signed in")
-        return ref.user_id
+        return user_id

@@ -34,8 +34,7 @@ class ConduitAuth(msgspec.Struct, eq=False):
     @property
     def person(self) -> str | None:
         """Whose token it is."""
-        ref = self.session.ref
-        return None if ref is None else ref.user_id
+        return self.session.user_id
 
     async def record(self) -> VaultRecord:
         """The session's record; one read of the vault for the whole request.
@@ -111,8 +110,7 @@ class FluxAuth(msgspec.Struct, eq=False):
     @property
     def person(self) -> str | None:
         """Whose token it is; known also where no token is sent."""
-        ref = self.session.ref
-        return None if ref is None else ref.user_id
+        return self.session.user_id
 
     async def token(self) -> str | None:
         """None sends no Authorization header."""
