@@ -84,6 +84,8 @@ class Compiler:
         selection = self.selection(root, [self.operation.selection_set], serial)
         info = full_info if self.strawberry is None else lazy_info
         plan = Plan(self.schema, self.operation, self.fragments, selection, info)
+        unrest = sum(field.unrest for field in selection.resolved)
+        plan.in_turns = serial or unrest < 2 or len(selection.resolved) == 1
         if serial:
             plan.serial, selection.resolved = selection.resolved, ()
         return plan

@@ -86,7 +86,7 @@ class LazyInfo(NamedTuple):
 
     @property
     def root_value(self) -> Any:
-        return self.run.root_value
+        return self.run.root.sources[0]
 
     @property
     def operation(self) -> OperationDefinitionNode:
@@ -131,7 +131,7 @@ def full_info(
         level.field_path(row, field),
         run.plan.schema,
         run.plan.fragments,
-        run.root_value,
+        run.root.sources[0],
         run.plan.operation,
         run.lent_variables(),
         run.context,

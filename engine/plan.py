@@ -147,8 +147,11 @@ class Plan:
     root: Selection
     info: Callable[[Run, Field, Level, int], Any]
     """Makes what resolvers are told of where they are called."""
-    serial: tuple[Field, ...] = ()
+    serial: Sequence[Field] = ()
     """The root fields of a mutation, in their order."""
+    in_turns: bool = False
+    """Whether what root fields give may be awaited in turns: none can take another
+    with it, and at most one has something below it to be begun when it ends."""
     ordinary: set[type] = field(default_factory=set)
     """Classes of objects that were met; see `complete.regular`."""
 

@@ -2,8 +2,9 @@
 
 The run goes breadth-first: it reads a level, calls the resolvers of all its rows, and
 enters the levels below with everything that is there. What has to be awaited is
-gathered; one coroutine, `drive`, waits for it and goes on. If nothing has to be
-awaited the result is there at once, as it is with graphql-core.
+gathered; one coroutine, `drive`, waits for it and goes on: in turns, as nearly always,
+or woken by what ends. If nothing has to be awaited the result is there at once, as it
+is with graphql-core.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .complete import complete
 from .leaf import dispose, null_error
 from .level import Level
 from .plan import Arguments, Field, Plan, Shared, Slot, Value
-from .wait import BatchWait, Wait
+from .wait import BatchWait, Turn, Wait, begun
 
 running = asyncio.get_running_loop
 
@@ -46,25 +47,10 @@ def is_late(value: Value) -> bool:
 class Run:
     """The state of one execution."""
 
-    __slots__ = (
-        "active",
-        "arguments",
-        "background",
-        "context",
-        "errors",
-        "fresh",
-        "loop",
-        "operation_extensions",
-        "plan",
-        "queue",
-        "ready",
-        "root",
-        "root_value",
-        "turns",
-        "variables",
-        "variables_lent",
-        "waiter",
-    )
+    # Of few runs only.
+    variables_lent: VariableValues | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    waiter: asyncio.Future[None] | None = None
 
     def __init__(
         self,
@@ -76,22 +62,19 @@ class Run:
         operation_extensions: Value = None,
     ) -> None:
         self.plan = plan
-        self.root_value = root_value
         self.context = context
         # Equal ones are those of other runs too.
         self.variables = variables
-        self.variables_lent: VariableValues | None = None
         # Of fields whose calls may share them; those that equal variables came to.
         self.arguments = arguments
         self.operation_extensions = operation_extensions
         self.errors: list[tuple[tuple[int, ...], GraphQLError]] = []
+        self.turns: list[Turn] = []
+        # What is pending otherwise, and of it what has not begun, what has ended.
         self.active: dict[Wait, None] = {}
         self.fresh: list[Wait] = []
-        self.turns: list[Wait] = []
         self.ready: list[Wait] = []
-        self.queue = list(plan.serial)
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.waiter: asyncio.Future[None] | None = None
+        self.queue = plan.serial
         self.background: set[asyncio.Future[Any]] = set()
         self.root = Level(plan.root, [root_value])
 
@@ -110,39 +93,42 @@ class Run:
 
     def execute(self) -> ExecutionResult | Coroutine[Any, Any, ExecutionResult]:
         """Run as far as nothing has to be awaited."""
-        self.proceed(self.root, self.plan.root.read(self, self.root, [self.root_value]))
+        root = self.root
+        self.proceed(root, self.plan.root.read(self, root, root.sources))
         if self.queue:
             self.serially()
-        return self.drive() if self.active else self.result()
+        return self.drive() if self.turns or self.active else self.result()
 
     def serially(self) -> None:
         """Start root fields of a mutation, one after the other."""
-        while self.queue and not self.active and self.root.outs[0] is not None:
-            self.resolve_one(self.queue.pop(0), self.root)
+        root = self.root
+        while self.queue and root.outs[0] is not None:
+            if self.turns or self.active:
+                return
+            field, *self.queue = self.queue
+            self.resolve_row([field], root)
 
     async def drive(self) -> ExecutionResult:
         """Await what is pending until nothing is left."""
         try:
-            while self.active:
-                if self.fresh:
-                    self.begin()
+            self.begin()
+            while self.turns or self.active:
                 if self.turns:
-                    wait = self.turns.pop(0)
+                    _, level, field, rows, slots, values, then = self.turns[0]
                     try:
-                        value = await wait.values[0]
+                        value = await values[0]
                     except Exception as error:
-                        wait.failed(error)
+                        del self.turns[0]
+                        self.fail_all(error, level, rows, field, slots)
                     else:
-                        wait.go_on(wait.rows, wait.slots, [value])
+                        del self.turns[0]
+                        then(self, field, level, rows, slots, [value])
                 else:
-                    if not self.ready:
-                        self.waiter = (self.loop or running()).create_future()
-                        await self.waiter
-                    ready, self.ready = self.ready, []
-                    for wait in ready:
-                        wait.settle()
+                    await self.settle()
                 if self.queue:
                     self.serially()
+                if self.fresh:
+                    self.begin()
         except GeneratorExit:  # closed from outside: nothing can be awaited any more
             self.abandon()
             raise
@@ -155,40 +141,60 @@ class Run:
         return self.result()
 
     def begin(self) -> None:
-        """Begin what is new: the run awaits it in turns, or is woken when it ends."""
-        fresh, self.fresh = self.fresh, []
-        turns = self.in_turns(fresh)
-        if turns:
-            # The first is awaited as it is, which spares a task.
-            self.turns, fresh = turns, turns[1:]
-        if fresh:
+        """Begin what is new; what is awaited in turns runs beside the first of it."""
+        if self.fresh:
+            self.divide()
+        if len(self.turns) > 1:
             # Asked for once: on CPython 3.11 it is a system call.
             loop = self.loop = self.loop or running()
-            for wait in fresh:
-                wait.start(loop)
-        if not turns:
-            for wait in self.turns + fresh:
-                wait.listen()
-            self.turns = []
+            for turn in self.turns[1:]:
+                values = turn[5]
+                values[0] = begun(values[0], loop)
 
-    def in_turns(self, fresh: list[Wait]) -> list[Wait]:
-        """These in the order in which the run awaits them itself; none if it cannot.
+    def divide(self) -> None:
+        """All that is pending takes turns if it may; what is new begins if not."""
+        self.leave_turns()
+        fresh, self.fresh = self.fresh, []
+        if self.may_take_turns(fresh):
+            for wait in sorted(fresh, key=UNREST, reverse=True):
+                wait.remove()
+                self.turns.append(wait.turn())
+            return
+        loop = self.loop = self.loop or running()
+        for wait in fresh:
+            wait.begin(loop)
+
+    def leave_turns(self) -> None:
+        """What was to be awaited in turns is new again, before all else that is."""
+        turns, self.turns = self.turns, []
+        others, self.fresh = self.fresh, []
+        for kind, level, field, rows, slots, values, then in turns:
+            kind(self, level, field, rows, slots, values, then)
+        self.fresh += others
+
+    def may_take_turns(self, fresh: list[Wait]) -> bool:
+        """Whether the run may await these itself.
 
         There must be no reason to go on before all have ended, nor to cancel any.
         """
         if len(fresh) != len(self.active):
-            return []
+            return False
         unrest = 0
         for wait in fresh:
             if len(wait.values) > 1:
-                return []
+                return False
             # An item of a list that may not be null takes with it what is beside it.
             unrest += wait.field.unrest if wait.slots is None else 2
-        if unrest and len(fresh) > 1:
-            if unrest > 1:
-                return []
-            fresh.sort(key=UNREST, reverse=True)
-        return fresh
+        return unrest < 2 or len(fresh) == 1
+
+    async def settle(self) -> None:
+        """Await that something ends which wakes the run, and deal with it."""
+        if not self.ready:
+            self.waiter = (self.loop or running()).create_future()
+            await self.waiter
+        ready, self.ready = self.ready, []
+        for wait in ready:
+            wait.settle()
 
     def proceed(self, level: Level, columns: tuple[list[Value], ...]) -> None:
         """Go on with a level whose plain fields have been read and stored."""
@@ -202,9 +208,11 @@ class Run:
         selection = level.selection
         for field, values in zip(selection.columns, columns, strict=True):
             complete(self, field, level, range(len(values)), None, values)
-        resolve = self.resolve_one if len(level.outs) == 1 else self.resolve
-        for field in selection.resolved:
-            resolve(field, level)
+        if len(level.outs) == 1:
+            self.resolve_row(selection.resolved, level)
+        else:
+            for field in selection.resolved:
+                self.resolve(field, level)
 
     def resolve(self, field: Field, level: Level) -> None:
         """Call the resolver of a field for the living rows of a level."""
@@ -219,8 +227,7 @@ class Run:
                 self.resolve_batch(field, level, rows, arguments)
                 return
         except Exception as error:
-            for row in rows:
-                self.fail(error, level, row, field, ())
+            self.fail_all(error, level, rows, field)
             return
         values = self.call(field, level, rows, arguments)
         late = [is_late(value) for value in values]
@@ -231,26 +238,32 @@ class Run:
             rows, values = list(compress(rows, there)), list(compress(values, there))
         complete(self, field, level, rows, None, values)
 
-    def resolve_one(self, field: Field, level: Level) -> None:
-        """The same for a level of one row, as the root is."""
-        call, arguments = field.call, field.constants
-        if call is None:
-            self.resolve(field, level)
-            return
-        if level.outs[0] is None:
-            return
-        try:
-            if arguments is None:
-                arguments = self.arguments.get(field.arguments)
+    def resolve_row(self, fields: Sequence[Field], level: Level) -> None:
+        """Call the resolvers of these fields for a level of one row, as the root is."""
+        in_turns = level.up is None and self.plan.in_turns
+        for field in fields:
+            call, arguments = field.call, field.constants
+            if call is None:
+                self.resolve(field, level)
+                continue
+            if level.outs[0] is None:
+                return
+            try:
                 if arguments is None:
-                    arguments = self.arguments_of(field)
-            value = call(self, field, level, 0, level.sources[0], arguments)
-        except Exception as error:
-            value = error
-        if value.__class__ is CoroutineType or is_late(value):
-            Wait(self, level, field, FIRST, None, [value], complete)
-        else:
-            complete(self, field, level, FIRST, None, [value])
+                    arguments = self.arguments.get(field.arguments)
+                    if arguments is None:
+                        arguments = self.arguments_of(field)
+                value = call(self, field, level, 0, level.sources[0], arguments)
+            except Exception as error:
+                value = error
+            if value.__class__ is not CoroutineType and not is_late(value):
+                complete(self, field, level, FIRST, None, [value])
+            elif in_turns and not self.active:
+                turn = (Wait, level, field, FIRST, None, [value], complete)
+                # First what has something below it to be begun.
+                self.turns.insert(0 if field.unrest else len(self.turns), turn)
+            else:
+                Wait(self, level, field, FIRST, None, [value], complete)
 
     def arguments_of(self, field: Field) -> Arguments:
         """The arguments of a field, made once for equal variables if calls may share
@@ -309,8 +322,7 @@ class Run:
             if len(values) != len(rows):
                 raise wrong_length(len(values), len(rows))
         except Exception as error:
-            for row in rows:
-                self.fail(error, level, row, field, ())
+            self.fail_all(error, level, rows, field)
             return
         complete(self, field, level, rows, None, values)
 
@@ -342,7 +354,7 @@ class Run:
 
         A loader gives one future to all who ask for the same key.
         """
-        return any(
+        return any(future is turn[5][0] for turn in self.turns) or any(
             value is future and n not in wait.dropped
             for wait in self.active
             for n, value in enumerate(wait.values)
@@ -350,6 +362,7 @@ class Run:
 
     def abandon(self) -> list[asyncio.Future[Any]]:
         """Cancel everything that is pending; the futures that have yet to end."""
+        self.leave_turns()
         pending = [future for wait in self.active for future in wait.abandon()]
         return pending + [future for future in self.background if future.cancel()]
 
@@ -370,6 +383,18 @@ class Run:
         if level.holds(row, field, slot):
             self.note(error, level, row, field, slot)
             self.nullify(level, row, field, slot)
+
+    def fail_all(
+        self,
+        error: Exception,
+        level: Level,
+        rows: Sequence[int],
+        field: Field,
+        slots: Sequence[Slot] | None = None,
+    ) -> None:
+        """The same of what one awaitable, or one call, was to give to all of these."""
+        for row in rows:
+            self.fail(error, level, row, field, slots[0] if slots else ())
 
     def fail_null(self, level: Level, row: int, field: Field, slot: Slot) -> None:
         """A position is null: an error if it must not be."""

@@ -4,6 +4,9 @@ A `Wait` stands for the awaitables that one field of one level gave, one for eac
 position or one for the whole level. It wakes the run when the last one is done; where
 a failure would turn an ancestor null also when one fails, so that what is pending
 below that ancestor is cancelled early.
+
+A `Turn` stands for one awaitable that nothing can cancel before it ends, but the end of
+the run: the run awaits it itself, and nobody has to find it. It is what makes a `Wait`.
 """
 
 from __future__ import annotations
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 Then: TypeAlias = Callable[
     ["Run", Field, Level, Sequence[int], Sequence[Slot] | None, list[Value]], None
 ]
+
+# What a `Wait` is made of, its class first; the values are one.
+Turn: TypeAlias = (
+    "tuple[type[Wait], Level, Field, Sequence[int], Sequence[Slot] | None,"
+    " list[Value], Then]"
+)
 
 
 class Wait:
@@ -70,19 +79,23 @@ class Wait:
         run.active[self] = None
         run.fresh.append(self)
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin all of them, each in a task of its own unless it is a future."""
-        values = self.values
-        for n, value in enumerate(values):
-            if n in self.dropped or isinstance(value, asyncio.Future):
-                continue
-            if isinstance(value, CoroutineType):
-                values[n] = loop.create_task(value)
-            else:
-                values[n] = as_future(value, loop)
+    def turn(self) -> Turn:
+        """The same, of one awaitable, that the run awaits itself."""
+        return (
+            type(self),
+            self.level,
+            self.field,
+            self.rows,
+            self.slots,
+            self.values,
+            self.then,
+        )
 
-    def listen(self) -> None:
-        """Wake the run when they end."""
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin all of them, and wake the run when they end."""
+        for n, value in enumerate(self.values):
+            if n not in self.dropped:
+                self.values[n] = begun(value, loop)
         self.left = len(self.values) - len(self.dropped)
         if len(self.values) > 1 and self.slots is None and self.field.nullable[0]:
             self.at = 0
@@ -91,11 +104,6 @@ class Wait:
         for n, future in enumerate(self.values):
             if n not in self.dropped:
                 future.add_done_callback(self.ended)
-
-    def failed(self, error: Exception) -> None:
-        """The only one failed, which the run awaited itself."""
-        self.remove()
-        self.report(0, error)
 
     def advance(self, _future: object) -> None:
         """Look for one that is pending still; a failure can wait for the others."""
@@ -159,13 +167,11 @@ class Wait:
         self, rows: Sequence[int], slots: Sequence[Slot] | None, values: list[Value]
     ) -> None:
         """It is over: go on with the values of these positions."""
-        run, level = self.run, self.level
-        del run.active[self]
-        level.waits.remove(self)
-        self.then(run, self.field, level, rows, slots, values)
+        self.remove()
+        self.then(self.run, self.field, self.level, rows, slots, values)
 
     def remove(self) -> None:
-        """It is over, without a value."""
+        """Nobody has to find it any more."""
         del self.run.active[self]
         self.level.waits.remove(self)
 
@@ -217,8 +223,7 @@ class BatchWait(Wait):
 
     def report(self, n: int, error: Exception) -> None:
         """The failure of a batch is the failure of each of its rows."""
-        for row in self.rows:
-            self.run.fail(error, self.level, row, self.field, ())
+        self.run.fail_all(error, self.level, self.rows, self.field)
 
     def finish(self) -> None:
         """There is no answer."""
@@ -250,8 +255,12 @@ def retrieve(future: asyncio.Future[Value]) -> None:
         dispose(future.result())
 
 
-def as_future(value: Value, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Value]:
-    """A future of any awaitable; a failed one if it only looks like an awaitable."""
+def begun(value: Value, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Value]:
+    """A future of any awaitable, in a task of its own unless it is one; a failed one
+    if it only looks like an awaitable.
+    """
+    if isinstance(value, CoroutineType):
+        return loop.create_task(value)
     try:
         return asyncio.ensure_future(value, loop=loop)
     except TypeError as error:

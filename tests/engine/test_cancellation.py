@@ -164,3 +164,26 @@ async def test_objects_that_share_a_future_do_not_lose_it_with_one_of_them() -> 
     shared.set_result("shared")
     result = await task
     assert result.data == {"item": None, "items": [{"slow": "shared"}]}
+
+
+async def test_what_waits_for_its_turn_keeps_a_future_that_another_lets_go() -> None:
+    schema = Schema()
+    shared: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def found(_source: Any, _info: Any) -> Any:
+        return {"id": 2}
+
+    def fail(_source: Any, _info: Any) -> str:
+        raise ValueError("no value")
+
+    item: Any = schema.schema.type_map["Item"]
+    item.fields["slow"].resolve = lambda _source, _info: shared
+    item.fields["must"].resolve = fail
+    query: Any = schema.schema.query_type
+    query.fields["slow"].resolve = lambda _source, _info: shared
+    query.fields["item"].resolve = found
+    task = asyncio.ensure_future(schema.execute("{ slow item { slow must } }", None))
+    await asyncio.sleep(0.01)
+    shared.set_result("shared")
+    result = await task
+    assert result.data == {"slow": "shared", "item": None}

@@ -112,3 +112,17 @@ async def test_a_request_that_is_cancelled_in_any_turn_leaves_no_task(
     with pytest.raises(asyncio.CancelledError):
         await request
     assert asyncio.all_tasks() == before
+
+
+async def test_a_request_that_is_closed_in_the_turn_of_a_task_leaves_none() -> None:
+    slow = Slow()
+    slow.waits = True
+    before = asyncio.all_tasks()
+    result: Any = Engine(slow.schema).execute(parse("{ one { leaf } two { leaf } }"))
+    assert result.send(None) is None  # `one`, in no task
+    waited_for = result.send(None)
+    assert isinstance(waited_for, asyncio.Task)
+    result.close()
+    await asyncio.sleep(0)
+    assert waited_for.cancelled()
+    assert asyncio.all_tasks() == before
