@@ -29,43 +29,45 @@ class ConduitAuth(msgspec.Struct, eq=False):
     scope: CallScope
     # Whose record is read, and no other's.
     _ref: SessionRef | None = None
-    _reading: Awaitable[VaultRecord] | None = None
+    _reading: Awaitable[VaultRecord | None] | None = None
 
     @property
     def person(self) -> str | None:
         """Whose token it is."""
         return self.session.user_id
 
-    async def record(self) -> VaultRecord:
-        """The session's record; one read of the vault for the whole request.
+    def reading(self, ref: SessionRef | None) -> Awaitable[VaultRecord | None]:
+        """The record of the session `ref`; one read of the vault for a whole request.
 
         The read is shared, so a caller that is cancelled must not end it. A sign-in in
-        this request changes the session.
+        this request changes the session. None is for `ended`.
 
-        Raises: NotAuthenticatedError when nobody is signed in (any more).
+        Raises: NotAuthenticatedError when nobody is signed in.
         """
-        ref = self.session.ref
         if ref is None:
             raise _nobody()
-        reading = self._reading
-        if reading is None or ref != self._ref:
-            reading = self.keeper.reading(ref, self.scope)
-            self._reading, self._ref = reading, ref
-        try:
-            return await reading
-        except NotAuthenticatedError:
-            self._close(ref)
+        if self._reading is None or ref != self._ref:
+            self._reading, self._ref = self.keeper.reading(ref, self.scope), ref
+        return self._reading
+
+    def ended(self, ref: SessionRef | None) -> NoReturn:
+        """The session has ended elsewhere: tell the client, by clearing its cookie."""
+        if self.session.ref == ref:
+            self.session.close()
+        raise NotAuthenticatedError("the session has ended", operation="session")
 
     async def token(self) -> str:
         """The access token, renewed first when it is about to end."""
-        record = await self.record()
+        ref = self.session.ref
+        record = await self.reading(ref) or self.ended(ref)
         if not self.keeper.is_fresh(record):
             record = await self._anew(partial(self.keeper.renewed, scope=self.scope))
         return record.pair.access_token
 
     async def replacement(self, refused: str) -> str | None:
         """Another token than `refused`, from the vault or by a renewal."""
-        record = await self.record()
+        ref = self.session.ref
+        record = await self.reading(ref) or self.ended(ref)
         if record.pair.access_token == refused:
             ask = partial(self.keeper.replaced, refused=refused, scope=self.scope)
             record = await self._anew(ask)
@@ -85,15 +87,9 @@ class ConduitAuth(msgspec.Struct, eq=False):
         try:
             record = await ask(ref)
         except NotAuthenticatedError:
-            self._close(ref)
+            self.ended(ref)
         self._reading, self._ref = SharedRead.of(record), ref
         return record
-
-    def _close(self, ref: SessionRef) -> NoReturn:
-        """The session has ended elsewhere: tell the client, by clearing its cookie."""
-        if self.session.ref == ref:
-            self.session.close()
-        raise NotAuthenticatedError("the session has ended", operation="session")
 
 
 class FluxAuth(msgspec.Struct, eq=False):
@@ -115,7 +111,8 @@ class FluxAuth(msgspec.Struct, eq=False):
     async def token(self) -> str | None:
         """None sends no Authorization header."""
         ref = self.session.ref
-        return self._token(ref, await self.conduit.record())
+        record = await self.conduit.reading(ref) or self.conduit.ended(ref)
+        return self._token(ref, record)
 
     async def replacement(self, refused: str) -> str | None:
         """A newly made or newly vaulted token; None when there is no other one."""

@@ -113,11 +113,17 @@ class RecordCodec:
             stored = self._encrypt(vault_key, _to_json({**value, VAULT_KEY: vault_key}))
         return VaultRecord(pair, stored, other, AccessClaims.of(pair.access_token))
 
-    def decode(self, vault_key: str, stored: object) -> VaultRecord | None:
-        """None when no bytes are stored, or none that may be used under this key."""
+    def decode(
+        self, vault_key: str, stored: object, user_id: str | None = None
+    ) -> VaultRecord | None:
+        """None when no bytes are stored, or none that may be used under this key.
+
+        Nor when `user_id` is given and the access token says that it is another's.
+        """
         if not isinstance(stored, bytes):
             return None
-        plain, other = stored, dict[str, object]()
+        plain: bytes = stored
+        other: dict[str, object] = {}
         try:
             if len(stored) > MAX_STORED_BYTES:
                 raise _RefusedError("too long")
@@ -129,11 +135,12 @@ class RecordCodec:
                 ours = _OURS.decode(plain)
             except (ValueError, RecursionError):
                 ours, other = _taken_apart(plain)
-            own_key = ours.vault_key
-            if own_key is msgspec.UNSET and plain is stored:
-                own_key = vault_key
-            if own_key != vault_key:
+            unnamed = ours.vault_key is msgspec.UNSET and plain is stored
+            if not unnamed and ours.vault_key != vault_key:
                 raise _RefusedError("made for another vault key")
+            claims = AccessClaims.of(ours.access_token)
+            if user_id is not None and claims.user_id not in (None, user_id):
+                raise _RefusedError("another person's")
         except _RefusedError as error:
             log.warning(
                 "vault record refused", extra={"fields": {"reason": str(error)}}
@@ -141,7 +148,7 @@ class RecordCodec:
             return None
         # Not `ours` itself: pairs are compared, and those of two classes never equal.
         pair = TokenPair(ours.access_token, ours.refresh_token)
-        return VaultRecord(pair, stored, other, AccessClaims.of(pair.access_token))
+        return VaultRecord(pair, stored, other, claims)
 
     def _encrypt(self, vault_key: str, plain: bytes) -> bytes:
         head = f"{FORMAT}.{self._newest}."

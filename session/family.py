@@ -51,10 +51,7 @@ class Family:
         keys = {ref.vault_key}
         if self._policy.mode == "single":
             keys |= (await self._live(ref.user_id)).keys()
-        found = await self._vault.read(keys)
-        return {
-            key: record for key, record in found.items() if belongs(record, ref.user_id)
-        }
+        return await self._vault.read(keys, ref.user_id)
 
     async def share(
         self, records: Mapping[str, VaultRecord], pair: TokenPair
@@ -113,11 +110,6 @@ class Family:
             record = current
         log.warning("vault record keeps changing")
         return record
-
-
-def belongs(record: VaultRecord, user_id: str) -> bool:
-    """Whether the tokens are this person's, as far as they tell."""
-    return record.claims.user_id in (None, user_id)
 
 
 def newest_first(records: Iterable[VaultRecord]) -> list[VaultRecord]:

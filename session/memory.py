@@ -68,22 +68,19 @@ class MemoryVault:
         self, ref: SessionRef
     ) -> tuple[VaultRecord | None, SessionEntry | None]:
         entries = self._index.get(ref.user_id) or {}
-        return self._record(ref.vault_key), entries.get(ref.vault_key)
+        record = self._record(ref.vault_key, ref.user_id)
+        return record, entries.get(ref.vault_key)
 
-    async def read(self, vault_keys: Iterable[str]) -> dict[str, VaultRecord]:
-        found = {key: self._record(key) for key in vault_keys}
+    async def read(
+        self, vault_keys: Iterable[str], user_id: str | None = None
+    ) -> dict[str, VaultRecord]:
+        found = {key: self._record(key, user_id) for key in vault_keys}
         return {key: record for key, record in found.items() if record is not None}
 
     def begin_read(
-        self,
-        vault_key: str,
-        *,
-        convert: Callable[[VaultRecord | None], T],
-        deadline: float,
-    ) -> SharedRead[T]:
-        read = SharedRead(convert)
-        read.settle(self._record(vault_key))
-        return read
+        self, ref: SessionRef, *, deadline: float
+    ) -> SharedRead[VaultRecord | None]:
+        return SharedRead.of(self._record(ref.vault_key, ref.user_id))
 
     async def create(self, vault_key: str, pair: TokenPair) -> None:
         stored = self._codec.encode(vault_key, pair, {}).stored
@@ -179,5 +176,5 @@ class MemoryVault:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    def _record(self, vault_key: str) -> VaultRecord | None:
-        return self._codec.decode(vault_key, self._records.get(vault_key))
+    def _record(self, vault_key: str, user_id: str | None) -> VaultRecord | None:
+        return self._codec.decode(vault_key, self._records.get(vault_key), user_id)

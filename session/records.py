@@ -5,9 +5,9 @@ device in the index of a person. Made by `session/vault.py`, used all over `sess
 """
 
 import base64
-import binascii
 import hashlib
 import json
+from binascii import a2b_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
@@ -45,8 +45,8 @@ class AccessClaims(
         """All None for a token that is not a JWT."""
         try:
             payload = access_token.split(".")[1].encode("ascii")
-            padded = payload.translate(_TO_BASE64) + b"=" * (-len(payload) % 4)
-            raw = binascii.a2b_base64(padded)
+            missing = b"=" * (-len(payload) % 4)
+            raw = a2b_base64(payload.translate(_TO_BASE64) + missing)
             try:
                 return _CLAIMS.decode(raw)
             except msgspec.DecodeError:

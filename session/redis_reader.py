@@ -90,7 +90,8 @@ class _Line(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, outage: Outage) -> None:
         self.unanswered: deque[_Question[Any]] = deque()
         self.lost = asyncio.Event()
-        self._transport = transport
+        self.write = transport.write
+        self.abort = transport.abort
         # It is closing before it tells that it is lost.
         self.is_closing = transport.is_closing
         self._outage = outage
@@ -100,13 +101,6 @@ class _Line(asyncio.Protocol):
             notEnoughData=_UNFINISHED,
         )
         transport.set_protocol(self)
-
-    def send(self, questions: list[_Question[Any]]) -> None:
-        self.unanswered.extend(questions)
-        self._transport.write(b"".join(map(_COMMAND, questions)))
-
-    def abort(self) -> None:
-        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -203,9 +197,11 @@ class RedisReader:
     def _send(self) -> None:
         if not self._unsent:
             return
-        if self._line is not None and not self._line.is_closing():
-            questions, self._unsent = self._unsent, []
-            self._line.send(questions)
+        line = self._line
+        if line is not None and not line.is_closing():
+            line.unanswered.extend(self._unsent)
+            line.write(b"".join(map(_COMMAND, self._unsent)))
+            self._unsent.clear()
         elif self._connecting is None or self._connecting.done():
             # Not in the context of the request that happens to be first.
             self._connecting = asyncio.get_running_loop().create_task(

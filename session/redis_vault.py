@@ -21,6 +21,7 @@ own AUTH SELECT CLIENT|SETINFO (Cluster: CLUSTER COMMAND ASKING). Never KEYS or 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from redis.exceptions import (
@@ -66,7 +67,8 @@ class RedisVault:
         """
         self._client = client
         self._codec = codec
-        self._record_prefix = record_prefix
+        # From a vault key to the name of its record.
+        self._record = record_prefix.__add__
         self._prefix = prefix
         self._record_ttl_s = record_ttl_s
         self._index_ttl_s = index_ttl_s
@@ -83,34 +85,30 @@ class RedisVault:
             ("GET", self._record(ref.vault_key)),
             ("HGET", self._index(ref.user_id), ref.vault_key),
         )
-        record = self._codec.decode(ref.vault_key, stored)
+        record = self._codec.decode(ref.vault_key, stored, ref.user_id)
         raw = _bytes(entry)
         return record, SessionEntry.from_json(raw) if raw is not None else None
 
-    async def read(self, vault_keys: Iterable[str]) -> dict[str, VaultRecord]:
+    async def read(
+        self, vault_keys: Iterable[str], user_id: str | None = None
+    ) -> dict[str, VaultRecord]:
         keys = list(vault_keys)
         # Not MGET: in a Cluster the records lie on different nodes.
         values = await self._together(*(("GET", self._record(key)) for key in keys))
         decoded = {
-            key: self._codec.decode(key, value)
+            key: self._codec.decode(key, value, user_id)
             for key, value in zip(keys, values, strict=True)
         }
         return {key: record for key, record in decoded.items() if record is not None}
 
     def begin_read(
-        self,
-        vault_key: str,
-        *,
-        convert: Callable[[VaultRecord | None], T],
-        deadline: float,
-    ) -> SharedRead[T] | None:
-        def decoded(value: object) -> T:
-            return convert(self._codec.decode(vault_key, value))
-
+        self, ref: SessionRef, *, deadline: float
+    ) -> SharedRead[VaultRecord | None] | None:
         if self._reader is None:
             return None
-        name = self._record(vault_key)
-        return self._reader.ask("GET", name, convert=decoded, deadline=deadline)
+        name = self._record(ref.vault_key)
+        decode = partial(self._codec.decode, ref.vault_key, user_id=ref.user_id)
+        return self._reader.ask("GET", name, convert=decode, deadline=deadline)
 
     async def create(self, vault_key: str, pair: TokenPair) -> None:
         stored = self._codec.encode(vault_key, pair, {}).stored
@@ -226,9 +224,6 @@ class RedisVault:
         if self._reader is not None:
             await self._reader.aclose()
         await self._client.aclose()
-
-    def _record(self, vault_key: str) -> str:
-        return f"{self._record_prefix}{vault_key}"
 
     def _index(self, user_id: str) -> str:
         return self._own("sessions", user_id)

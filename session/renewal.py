@@ -18,7 +18,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from clients.conduit.records import TokenPair
@@ -32,7 +31,7 @@ from clients.errors import (
 )
 from clients.http import CallScope
 
-from .family import Family, belongs, newest_first
+from .family import Family, newest_first
 from .lease import LeaseSettings, lease
 from .policy import SessionPolicy
 from .recent_entries import RecentEntries
@@ -108,22 +107,20 @@ class TokenKeeper:
         self._entries = RecentEntries()
         self._flights: dict[SessionRef, asyncio.Task[VaultRecord]] = {}
 
-    def reading(self, ref: SessionRef, scope: CallScope) -> Awaitable[VaultRecord]:
-        """`resolve` under way, for all the calls of one request to await.
+    def reading(
+        self, ref: SessionRef, scope: CallScope
+    ) -> Awaitable[VaultRecord | None]:
+        """The session's record under way, for all the calls of one request to await.
 
-        Nobody who is cancelled ends it for the others. Most requests find the entry
-        known and cost no task: 30 µs of CPU, of 180 before.
-        Raises: VaultUnavailableError at once during an outage.
+        None when the session has ended. Nobody who is cancelled ends it for the
+        others. Most requests find the entry known and cost no task: 30 µs of CPU, of
+        180 before. Raises: VaultUnavailableError at once during an outage.
         """
         if self._entries.recall(ref, self._clock()) is not None:
-            under_way = self._vault.begin_read(
-                ref.vault_key,
-                convert=partial(self._checked, ref),
-                deadline=scope.deadline,
-            )
+            under_way = self._vault.begin_read(ref, deadline=scope.deadline)
             if under_way is not None:
                 return under_way
-        task = self.tasks.start(self.resolve(ref))
+        task = self.tasks.start(self._resolved(ref))
         return Watched(task, deadline=scope.deadline, what="vault read")
 
     async def resolve(self, ref: SessionRef) -> VaultRecord:
@@ -131,16 +128,24 @@ class TokenKeeper:
 
         Raises: NotAuthenticatedError when the session has ended, VaultUnavailableError.
         """
-        found, entry = await self._read(ref)
+        record = await self._resolved(ref)
+        if record is None:
+            raise _ended("no tokens in the vault, or the session is at its end")
+        return record
+
+    async def _resolved(self, ref: SessionRef) -> VaultRecord | None:
+        """None when the session has ended; what is due about it is done."""
+        record, entry = await self._read(ref)
         now = self._clock()
-        record = self._checked(ref, found)
+        if record is None:
+            return None
         if entry is None:
             entry = SessionEntry(now, now, opened_by="other")
             self.tasks.start(self._adopt(ref, entry))
         elif self._policy.is_over(entry, now):
             await self._vault.take(ref.vault_key)
             await self._vault.leave(ref.user_id, [ref.vault_key])
-            raise _ended("the session has reached its end")
+            return None
         elif self._policy.touch_due(entry, now):
             entry = entry.used(now)
             self.tasks.start(self._vault.touch(ref, entry))
@@ -158,19 +163,8 @@ class TokenKeeper:
         entry = self._entries.recall(ref, self._clock())
         if entry is None:
             return await self._vault.resolve(ref)
-        found = await self._vault.read([ref.vault_key])
+        found = await self._vault.read([ref.vault_key], ref.user_id)
         return found.get(ref.vault_key), entry
-
-    def _checked(self, ref: SessionRef, record: VaultRecord | None) -> VaultRecord:
-        """The record, if it may be used for `ref`. Raises: NotAuthenticatedError."""
-        if record is None:
-            raise _ended("no tokens in the vault")
-        if not belongs(record, ref.user_id):
-            log.warning(
-                "vault record refused", extra={"fields": {"reason": "another person's"}}
-            )
-            raise _ended("the vault record is another person's")
-        return record
 
     def is_fresh(self, record: VaultRecord) -> bool:
         """Whether the access token can be sent as it is: up to `margin_s` from its end.
@@ -180,11 +174,12 @@ class TokenKeeper:
         does not tell its end counts as fresh; the upstream will say when it is not.
         """
         begin, end = record.claims.issued_at, record.claims.expires_at
-        if end is None:
+        margin_s, now = self._settings.margin_s, self._clock()
+        if end is None or now < end - margin_s:
             return True
         if begin:
-            end -= min(self._settings.margin_s, max(end - begin, 0.0) / 10)
-        return self._clock() < end
+            end -= min(margin_s, max(end - begin, 0.0) / 10)
+        return now < end
 
     async def renewed(self, ref: SessionRef, scope: CallScope) -> VaultRecord:
         """A record whose access token is not about to end. Raises: as `replaced`."""

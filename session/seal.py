@@ -5,7 +5,6 @@ Next.js application byte for byte; `session/cookie.py` puts it into a cookie or 
 it out as a bearer value. Checked by the vectors in `tests/session/`.
 """
 
-import binascii
 import json
 import re
 import secrets
@@ -18,7 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from .json_text import from_json
-from .seal_keys import TO_BASE64URL, ProvenKeys, SealKeys
+from .seal_keys import ProvenKeys, SealKeys
 
 Reason = Literal["invalid", "expired", "unknown-password", "wrong-purpose"]
 
@@ -35,8 +34,6 @@ _SEAL: Final = re.compile(
     rb"\*([^*]*)\*([^*]*)"
 )
 _PASSWORD_ID: Final = re.compile(r"\w{1,32}\Z", re.ASCII)
-# From base64url to base64; what is base64's alone becomes what is in neither.
-_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 class SealError(Exception):
@@ -100,14 +97,12 @@ def seal(
     password_id = newest(passwords)
     salt, mac_salt = nonces.encryption_salt.encode(), nonces.mac_salt.encode()
     keys = SealKeys((passwords[password_id], mac_salt, salt))
-    ciphertext = keys.encrypt(nonces.iv, _to_json(payload))
     base = b"*".join(
         (
             PREFIX,
             password_id.encode(),
             salt,
-            _to_base64url(nonces.iv),
-            _to_base64url(ciphertext),
+            *keys.encrypt(nonces.iv, _to_json(payload)),
             str(now_ms + ttl_s * 1000).encode() if ttl_s else b"",
         )
     )
@@ -147,7 +142,7 @@ def unseal(
     if keys is None:
         raise SealError("invalid")
     try:
-        plain = keys.decrypt(_from_base64url(iv), _from_base64url(ciphertext))
+        plain = keys.decrypt(iv, ciphertext)
     except ValueError:
         raise SealError("invalid") from None
     old_password = len(passwords) > 1 and password_id != newest(passwords)
@@ -209,13 +204,3 @@ def _to_json(payload: Mapping[str, object]) -> bytes:
         payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode("utf-8", "backslashreplace")
-
-
-def _to_base64url(raw: bytes) -> bytes:
-    return binascii.b2a_base64(raw, newline=False).translate(TO_BASE64URL, b"=")
-
-
-def _from_base64url(text: bytes) -> bytes:
-    """Raises: ValueError."""
-    missing = b"=" * (-len(text) % 4)
-    return binascii.a2b_base64(text.translate(_TO_BASE64) + missing, strict_mode=True)

@@ -7,8 +7,8 @@ memory, and opens nothing until somebody sends the seal again. Then its MAC is v
 its payload decrypted and its end looked at as ever. Known keys make that 7 µs of 19.
 """
 
-import binascii
 import hmac
+from binascii import a2b_base64, b2a_base64
 from collections import OrderedDict
 from functools import lru_cache
 from typing import Final
@@ -23,9 +23,11 @@ BLOCK: Final = 16
 # Of 2.1 kB each.
 MOST_KEPT: Final = 4096
 
-# By how many bytes are missing of a block.
-_PADDING: Final = [bytes([missing]) * missing for missing in range(BLOCK + 1)]
-TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
+# PKCS #7: as many bytes as a block lacks (16 if none), each of them that number.
+_PADDINGS: Final = tuple(bytes([n]) * n for n in range(1, BLOCK + 1))
+_TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
+# What is base64's alone becomes what is in neither.
+_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 # The format demands SHA-1 for its keys.
 _SHA1: Final = SHA1()  # noqa: S303
@@ -36,7 +38,10 @@ SealName = tuple[str, bytes, bytes]
 
 
 class SealKeys:
-    """Both keys of one seal; that of the encryption is derived at its first use."""
+    """Both keys of one seal; that of the encryption is derived at its first use.
+
+    What lies in a seal goes in and comes out as it stands there, in base64url.
+    """
 
     __slots__ = ("_decryptor", "_mac", "name")
 
@@ -47,15 +52,16 @@ class SealKeys:
         self._decryptor: CipherContext | None = None
 
     def mac(self, text: bytes) -> bytes:
-        """As it stands in a seal: 43 letters of base64url."""
+        """Of 43 letters."""
         mac = self._mac.copy()
         mac.update(text)
-        raw = binascii.b2a_base64(mac.finalize(), newline=False)
-        return raw.translate(TO_BASE64URL, b"=")
+        raw = b2a_base64(mac.finalize(), newline=False)
+        return raw.translate(_TO_BASE64URL, b"=")
 
-    def encrypt(self, iv: bytes, plain: bytes) -> bytes:
-        """Whole blocks, padded by PKCS #7; `iv` of one block."""
-        return self._cipher(iv).encryptor().update(_pad(plain))
+    def encrypt(self, iv: bytes, plain: bytes) -> tuple[bytes, bytes]:
+        """`iv`, of one block, and whole blocks, padded by PKCS #7."""
+        blocks = self._cipher(iv).encryptor().update(_pad(plain))
+        return _to_base64url(iv), _to_base64url(blocks)
 
     def decrypt(self, iv: bytes, blocks: bytes) -> bytes:
         """What was encrypted; to be called when the MAC has proven right, not before.
@@ -67,15 +73,17 @@ class SealKeys:
 
         Raises: ValueError for what `encrypt` does not give.
         """
-        if len(iv) != BLOCK or not blocks or len(blocks) % BLOCK:
+        missing = b"=" * (-len(blocks) % 4)
+        first = a2b_base64(iv.translate(_TO_BASE64) + b"==", strict_mode=True)
+        rest = a2b_base64(blocks.translate(_TO_BASE64) + missing, strict_mode=True)
+        if len(first) != BLOCK or not rest or len(rest) % BLOCK:
             raise ValueError("not whole blocks")
         if self._decryptor is None:
             self._decryptor = self._cipher(bytes(BLOCK)).decryptor()
-        padded = self._decryptor.update(iv + blocks)
-        added = padded[-1]
-        if not 0 < added <= BLOCK or not padded.endswith(_PADDING[added]):
+        padded = self._decryptor.update(first + rest)
+        if not padded.endswith(_PADDINGS):
             raise ValueError("not padded")
-        return padded[BLOCK:-added]
+        return padded[BLOCK : -padded[-1]]
 
     def _cipher(self, iv: bytes) -> "_WholeBlocks":
         password, _, salt = self.name
@@ -119,8 +127,11 @@ class _WholeBlocks(Cipher[CBC]):
 
 
 def _pad(plain: bytes) -> bytes:
-    """PKCS #7: as many bytes as are missing (16 if none), each of them that number."""
-    return plain + _PADDING[BLOCK - len(plain) % BLOCK]
+    return plain + _PADDINGS[-len(plain) % BLOCK - 1]
+
+
+def _to_base64url(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False).translate(_TO_BASE64URL, b"=")
 
 
 def derive(password: str, salt: bytes) -> bytes:

@@ -4,8 +4,8 @@ Used by `session/renewal.py`, `session/family.py` and `session/accounts.py`; the
 uses `RedisVault`, unit tests may use `MemoryVault`. One contract test runs on both.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
+from typing import Protocol
 
 from clients.conduit.records import TokenPair
 from clients.errors import VaultUnavailableError
@@ -17,8 +17,6 @@ from .redis_vault import RedisVault
 from .session import SessionRef
 from .shared_read import SharedRead
 
-T = TypeVar("T")
-
 __all__ = ["MemoryVault", "RedisVault", "TokenVault", "VaultUnavailableError"]
 
 
@@ -28,19 +26,17 @@ class TokenVault(ClaimStore, Protocol):
     async def resolve(
         self, ref: SessionRef
     ) -> tuple[VaultRecord | None, SessionEntry | None]:
-        """The record and the index entry of one session, read together."""
+        """The record, if it is this person's, and the index entry of one session."""
 
-    async def read(self, vault_keys: Iterable[str]) -> dict[str, VaultRecord]:
-        """The records that exist and can be read."""
+    async def read(
+        self, vault_keys: Iterable[str], user_id: str | None = None
+    ) -> dict[str, VaultRecord]:
+        """The records that exist and can be read; of one person, if one is named."""
 
     def begin_read(
-        self,
-        vault_key: str,
-        *,
-        convert: Callable[[VaultRecord | None], T],
-        deadline: float,
-    ) -> SharedRead[T] | None:
-        """One record, `convert`ed, for any number of callers to await.
+        self, ref: SessionRef, *, deadline: float
+    ) -> SharedRead[VaultRecord | None] | None:
+        """One record of this person's, for any number of callers to await.
 
         None where there is no cheap way to it; then `read` does the same. `deadline`
         in event loop time. Raises: VaultUnavailableError during an outage.

@@ -15,7 +15,6 @@ from typing import Final
 from clients.errors import UpstreamUnavailableError
 
 from .broadcast import Broadcast, Listener
-from .family import belongs
 from .policy import SessionPolicy
 from .records import SessionEntry, VaultRecord, digest
 from .session import SessionRef
@@ -82,7 +81,7 @@ class SessionWatch:
                 record, entry = await self._read(ref)
         except UpstreamUnavailableError:
             return True
-        if record is None or not belongs(record, ref.user_id):
+        if record is None:
             return False
         return entry is None or not self._policy.is_over(entry, self._clock())
 

@@ -275,7 +275,7 @@ class Dead(RedisVault):
     async def _together(self, *commands: object) -> list[object]:
         raise asyncio.CancelledError
 
-    def begin_read(self, vault_key: str, **more: object) -> Never:
+    def begin_read(self, ref: object, **more: object) -> Never:
         raise asyncio.CancelledError
 
 

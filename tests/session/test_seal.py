@@ -23,7 +23,7 @@ from session.seal import (
     unseal,
     weakness,
 )
-from session.seal_keys import ProvenKeys, derive
+from session.seal_keys import ProvenKeys, SealKeys, derive
 
 FILE = Path(__file__).with_name("iron-session-vectors.json")
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text())["vectors"]
@@ -224,6 +224,26 @@ def test_what_is_padded_wrong_is_refused(
     sealed = seal({}, passwords=PASSWORDS, ttl_s=60, now_ms=1)
     with pytest.raises(SealError, match="invalid"):
         _ = unseal(sealed, passwords=PASSWORDS, now_ms=1).payload
+
+
+# What binascii says, and we.
+NOT_DECODED = "(?i)not whole blocks|base64|padding|excess data"
+
+
+def test_only_an_iv_and_whole_blocks_in_base64url_are_decrypted() -> None:
+    """The sum of both may be whole blocks all the same."""
+    keys = SealKeys((PASSWORDS["1"], b"mac salt", b"salt"))
+    iv, blocks = keys.encrypt(bytes(range(16)), b"{}")
+    assert keys.decrypt(iv, blocks) == b"{}"
+    for wrong in (b"", iv[:-1], iv[:-2], iv + b"AA", iv + b"==", b"+" + iv[1:]):
+        with pytest.raises(ValueError, match=NOT_DECODED):
+            keys.decrypt(wrong, blocks)
+    for wrong in (blocks[:-1], blocks + b"AA", blocks + b"==", b"/" + blocks[1:]):
+        with pytest.raises(ValueError, match=NOT_DECODED):
+            keys.decrypt(iv, wrong)
+    for pair in ((iv, b""), (b"A" * 18, b"A" * 26)):  # of 13 bytes and 19
+        with pytest.raises(ValueError, match="not whole blocks"):
+            keys.decrypt(*pair)
 
 
 @given(value=st.text(max_size=200))

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 from redis import Redis
+from session_harness import access_token
 
 from clients.budget import Rate
 from clients.conduit.records import TokenPair
@@ -18,7 +19,7 @@ from sandbox.launch import ValkeyServer
 from session.call_ledger import RedisLedger
 from session.encryption import RecordCodec, VaultEncryption
 from session.memory import MemoryVault
-from session.records import SessionEntry, VaultRecord
+from session.records import SessionEntry
 from session.redis_connection import RedisCommands, RedisSettings, connect
 from session.session import SessionRef
 from session.vault import RedisVault, TokenVault
@@ -49,14 +50,28 @@ async def test_what_is_created_is_resolved_with_its_entry(vault: TokenVault) -> 
 
 
 async def test_one_record_can_be_awaited_by_several(vault: TokenVault) -> None:
-    def token(record: VaultRecord | None) -> str | None:
-        return record.pair.access_token if record else None
-
-    for expected in (None, OLD.access_token):
-        read = vault.begin_read("vault-key-1", convert=token, deadline=math.inf)
+    for expected in (None, OLD):
+        read = vault.begin_read(REF, deadline=math.inf)
         assert read is not None
-        assert [await read for _ in range(2)] == [expected] * 2
-        await vault.create("vault-key-1", OLD)
+        found = [await read for _ in range(2)]
+        assert [record and record.pair for record in found] == [expected] * 2
+        await vault.create(REF.vault_key, OLD)
+
+
+async def test_another_persons_record_is_told_to_nobody_who_says_whose_it_is(
+    vault: TokenVault, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = access_token("user-2", iat=100, life_s=60, sudo=False)
+    await vault.create(REF.vault_key, TokenPair(theirs, "refresh-1"))
+    assert await vault.resolve(REF) == (None, None)
+    assert await vault.read([REF.vault_key], REF.user_id) == {}
+    read = vault.begin_read(REF, deadline=math.inf)
+    assert read is not None
+    assert await read is None
+    assert {one.__dict__["fields"]["reason"] for one in caplog.records} == {
+        "another person's"
+    }
+    assert await vault.read([REF.vault_key], "user-2") != {}
 
 
 async def test_reads_many_and_leaves_out_misses(vault: TokenVault) -> None:
