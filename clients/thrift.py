@@ -35,9 +35,6 @@ _RENEWAL: Final = "/authentication/renew"
 # Nobody counts these, and being out of budget is not being out of order.
 _PROBES: Final = ("/health", "/ready")
 
-# Whose, and everything that makes two of that person's reads equal.
-_Key = tuple[object, ...]
-
 
 def refused_for_all(answer: Answer) -> bool:
     """Whether it says that the budget of the whole upstream is used up."""
@@ -61,7 +58,8 @@ class ThriftyTransport:
         self._inner = inner
         self._budget = budget
         self._spent = spent
-        self._reads: dict[_Key, _Read] = {}
+        # Those under way of each person, the newest at the end.
+        self._reads: dict[str, list[_Read]] = {}
         self._loop = own_loop()
 
     async def exchange(
@@ -70,27 +68,16 @@ class ThriftyTransport:
         """See `Transport.exchange`. Raises also: RateLimitedError, nothing sent."""
         person = request.person
         if person is None or request.body is not None or request.method not in _READS:
-            if person is not None and request.writes:
-                return await self._write(request, person, timeout_s, max_bytes)
+            if request.writes:
+                return await self._write(request, timeout_s, max_bytes)
             return await self._send(request, None, timeout_s, max_bytes)
-        key = (
-            person,
-            request.method,
-            request.base,
-            request.target,
-            request.standing,
-            tuple(request.headers.items()) if request.headers else (),
-            request.forwarded_for,
-            request.token,
-        )
-        own, reads = _Read(), self._reads
-        # A key is hashed for each look-up: two are the least.
-        read = reads.setdefault(key, own)
-        if read is not own:
-            if read.fits(request.fresh_from):
-                return await self._join(read, request, timeout_s, max_bytes)
-            reads[key] = own
-        answer, failure = None, None
+        reads = self._reads.get(person)
+        if reads is None:
+            reads = self._reads[person] = []
+        elif (read := _equal(request, reads)) and read.fits(request.fresh_from):
+            return await self._join(read, request, timeout_s, max_bytes)
+        own, answer, failure = _Read(request), None, None
+        reads.append(own)
         try:
             answer = await self._send(request, own, timeout_s, max_bytes)
             return answer
@@ -98,9 +85,9 @@ class ThriftyTransport:
             failure = error
             raise
         finally:
-            newer = reads.pop(key, own)
-            if newer is not own:
-                reads[key] = newer
+            reads.remove(own)
+            if not reads and self._reads.get(person) is reads:
+                del self._reads[person]
             if own.waiting:
                 own.end(answer, failure)
 
@@ -121,21 +108,18 @@ class ThriftyTransport:
         await self._inner.aclose()
 
     async def _write(
-        self, request: Outgoing, person: str, timeout_s: float, max_bytes: int
+        self, request: Outgoing, timeout_s: float, max_bytes: int
     ) -> Answer:
         """Before it and after it nobody joins what began before.
 
         After it too: a read that was sent meanwhile may not have seen the write.
         """
-        self._part(person)
+        person = request.person or ""
+        self._reads.pop(person, None)
         try:
             return await self._send(request, None, timeout_s, max_bytes)
         finally:
-            self._part(person)
-
-    def _part(self, person: str) -> None:
-        for key in [key for key in self._reads if key[0] == person]:
-            del self._reads[key]
+            self._reads.pop(person, None)
 
     async def _join(
         self, read: "_Read", request: Outgoing, timeout_s: float, max_bytes: int
@@ -203,9 +187,10 @@ class ThriftyTransport:
         return answer
 
 
-class _Read(msgspec.Struct):
+class _Read(msgspec.Struct, eq=False):
     """A read that others may join, as long as it is in the list."""
 
+    request: Outgoing
     sent_at: float | None = None
     waiting: list[asyncio.Future[Answer | None]] | None = None
 
@@ -242,6 +227,23 @@ class _Read(msgspec.Struct):
                 waiter.set_exception(again)
             else:
                 waiter.set_result(answer)
+
+
+def _equal(request: Outgoing, reads: list[_Read]) -> _Read | None:
+    """The newest of a person's reads that asks for the same in all the same words."""
+    for read in reversed(reads):
+        other = read.request
+        if (
+            other.target == request.target
+            and other.method == request.method
+            and other.base == request.base
+            and other.standing is request.standing
+            and other.headers == request.headers
+            and other.forwarded_for == request.forwarded_for
+            and other.token == request.token
+        ):
+            return read
+    return None
 
 
 def _limited_too(failure: RateLimitedError) -> RateLimitedError:

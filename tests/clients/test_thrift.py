@@ -180,6 +180,22 @@ def test_a_request_that_began_later_reads_for_itself() -> None:
     timeless(work())
 
 
+def test_of_two_reads_under_way_the_one_that_was_sent_later_is_joined() -> None:
+    async def work() -> None:
+        upstream = Upstream()
+        shared = http(upstream)
+        first = asyncio.create_task(read(shared, scope()))
+        await asyncio.sleep(0.1)
+        late = scope()
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(read(shared, scope()))
+        await asyncio.sleep(0.1)
+        assert await read(shared, late) == await second == await first
+        assert upstream.calls == 2
+
+    timeless(work())
+
+
 def test_it_joins_all_the_same_where_that_was_asked_for() -> None:
     async def work() -> None:
         upstream = Upstream()
