@@ -204,32 +204,26 @@ class Engine:
         """
         operation = self.operation(document, operation_name)
         ready: Ready | Fallback | list[GraphQLError]
-        if isinstance(operation, Operation):
+        if isinstance(operation, Fallback):
+            ready = operation
+        else:
             given = variable_values or {}
             key = operation.key(given)
             # Kept where equal values are the same: numbers of rows, ids.
-            known = None if key is None else operation.known.get(key)
+            known = key and operation.known.get(key)
             ready = known or self.ready(operation, given, key)
-        else:
-            ready = operation
         if isinstance(ready, Ready):
             self.counts.compiled += 1
-            plan, variables, arguments = ready
             return Run(
-                plan, root_value, context_value, variables, arguments,
-                operation_extensions,
-            ).execute()  # fmt: skip
+                *ready, root_value, context_value, operation_extensions
+            ).execute()
         if isinstance(ready, list):
             return ExecutionResult(None, errors=ready)
         self.count(ready)
         return self.reference.execute(
-            document,
-            root_value,
-            context_value,
-            variable_values,
-            operation_name,
+            document, root_value, context_value, variable_values, operation_name,
             operation_extensions,
-        )
+        )  # fmt: skip
 
     def ready(
         self, operation: Operation, given: dict[str, Any], key: Key | None

@@ -60,10 +60,10 @@ def compiled_executor(
             engine.counts.compiled += 1
             run = Run(
                 plan,
-                self.root_value,
-                self.context_value,
                 self.variable_values,
                 {},
+                self.root_value,
+                self.context_value,
                 getattr(self, "operation_extensions", None),
             )
             return run.execute()

@@ -55,10 +55,10 @@ class Run:
     def __init__(
         self,
         plan: Plan,
-        root_value: Value,
-        context: Value,
         variables: VariableValues,
         arguments: Shared,
+        root_value: Value,
+        context: Value,
         operation_extensions: Value = None,
     ) -> None:
         self.plan = plan

@@ -255,18 +255,21 @@ class StrawberryFields:
         resolver = definition.base_resolver
         assert resolver is not None  # noqa: S101 (the caller looked)
         function = cast(Callable[..., Value], resolver.wrapped_func)
-        info_name = resolver.info_parameter and resolver.info_parameter.name
-        wants_self = resolver.self_parameter is not None
+        info = resolver.info_parameter
         named = {
             parameter.name
             for parameter in (resolver.root_parameter, resolver.parent_parameter)
             if parameter is not None
         }
+        wants_self = resolver.self_parameter is not None
+        if wants_self and not named:
+            if not info and not definition.arguments:
+                return lambda _run, _field, _level, _row, source, _arguments: function(
+                    source
+                )
+            if info and self.info_class is Info and is_second(info.name, function):
+                return method_call(function, definition)
         info_class = self.info_class
-        if wants_self and not (named or info_name or definition.arguments):
-            return lambda _run, _field, _level, _row, source, _arguments: function(
-                source
-            )
 
         def call(
             run: Run,
@@ -276,20 +279,10 @@ class StrawberryFields:
             source: Value,
             arguments: Arguments,
         ) -> Value:
-            given = {**arguments}
-            for name in named:
-                given[name] = source
-            if info_name:
-                # As `lazy_info` and Info do, but without a call of Python.
-                parts = (run, field, level, row, run.context, field.nodes)
-                raw = new(LazyInfo, parts)
-                if info_class is Info:
-                    info: Any = bare(DirectInfo)
-                    info._raw_info, info._field = raw, definition
-                    info.context = run.context
-                    given[info_name] = info
-                else:
-                    given[info_name] = info_class(raw, definition)
+            given = {**arguments, **dict.fromkeys(named, source)}
+            if info:
+                raw = lazy_info(run, field, level, row)
+                given[info.name] = info_class(_raw_info=raw, _field=definition)
             return function(source, **given) if wants_self else function(**given)
 
         return call
@@ -330,3 +323,36 @@ class StrawberryFields:
                 return result
 
         return attempt
+
+
+def is_second(name: str, function: Callable[..., Value]) -> bool:
+    """Whether a function itself, not one that it wraps, takes this after the object."""
+    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+    return [
+        (parameter.name, parameter.kind) for parameter in list(parameters)[1:2]
+    ] == [(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+
+
+def method_call(
+    function: Callable[..., Value], definition: StrawberryField
+) -> Callable[..., Value]:
+    """Calls a method that takes `self` and `info` first, as nearly all do.
+
+    The latter is made as `lazy_info` and Info do it, but without a call of Python.
+    """
+
+    def call(
+        run: Run,
+        field: Field,
+        level: Level,
+        row: int,
+        source: Value,
+        arguments: Arguments,
+    ) -> Value:
+        context = run.context
+        info: Any = bare(DirectInfo)
+        info._raw_info = new(LazyInfo, (run, field, level, row, context, field.nodes))
+        info._field, info.context = definition, context
+        return function(source, info, **arguments)
+
+    return call

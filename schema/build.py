@@ -1,6 +1,6 @@
 """Query, Mutation and Subscription composed from the domains; the schema of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import cache
 from typing import Any, Literal
@@ -95,7 +95,6 @@ class Graph(strawberry.Schema):
         translated, for a document without the operation that is asked for.
         """
         context: RequestContext = context_value
-        request_id = context.scope.request_id
         allowed = allowed_operation_types or ANY_OPERATION
         try:
             if not query:
@@ -105,32 +104,40 @@ class Graph(strawberry.Schema):
             if kind is None or kind not in allowed:
                 raise refused_kind(kind, operation_name)
             if prepared.mistakes:
-                errors = self.translate(
-                    prepared.mistakes, request_id=request_id, refused=True
-                )
-                return PreExecutionError(data=None, errors=errors)
+                return self._refusal(prepared.mistakes, context, refused=True)
             await self.documents.admit(
                 prepared, operation_name, variable_values, context
             )
-            result = self.run.execute(
-                prepared.document,
-                root_value,
-                context,
-                variable_values,
-                operation_name,
-                operation_extensions,
-            )
-            answer = result if isinstance(result, CoreResult) else await result
+            answer = self.run.execute(
+                prepared.document, root_value, context, variable_values,
+                operation_name, operation_extensions,
+            )  # fmt: skip
+            if not isinstance(answer, CoreResult):
+                answer = await answer
         except InvalidOperationTypeError:
             raise
         except Exception as failure:
-            errors = self.translate([failure], request_id=request_id)
-            return PreExecutionError(data=None, errors=errors)
-        if not answer.errors:
-            return ExecutionResult(data=answer.data, errors=None)
-        failures = self.translate(answer.errors, request_id=request_id)
-        let_go(answer.errors)
+            return self._refusal([failure], context)
+        failures: list[GraphQLError] | None = None
+        if answer.errors:
+            failures = self.translate(
+                answer.errors, request_id=context.scope.request_id
+            )
+            let_go(answer.errors)
         return ExecutionResult(data=answer.data, errors=failures)
+
+    def _refusal(
+        self,
+        failures: Sequence[Exception],
+        context: RequestContext,
+        *,
+        refused: bool = False,
+    ) -> PreExecutionError:
+        """The answer to an operation that never ran."""
+        errors = self.translate(
+            failures, request_id=context.scope.request_id, refused=refused
+        )
+        return PreExecutionError(data=None, errors=errors)
 
     def process_errors(
         self,

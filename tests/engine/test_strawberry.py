@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, cast
 
 import pytest
@@ -375,3 +377,41 @@ def test_an_info_class_of_the_schemas_own_is_made_as_it_wants() -> None:
     result: Any = engine.execute(parse("{ told }"), context_value="Ann")
     assert result.data == {"told": "told for Ann"}
     assert engine.counts.compiled == 1
+
+
+def by_name(method: Callable[..., str]) -> Callable[..., str]:
+    """As decorators do: what is wrapped gets by name what came by name."""
+
+    @wraps(method)
+    def inner(self: Any, **given: Any) -> str:
+        return method(self, **given)
+
+    return inner
+
+
+@strawberry.type
+class Asks:
+    @strawberry.field
+    @by_name
+    def wrapped(self, info: strawberry.Info, a: str) -> str:
+        return f"{a} {info.field_name}"
+
+    @strawberry.field
+    def named(self, *, info: strawberry.Info, a: str) -> str:
+        return f"{a} {info.field_name}"
+
+    @strawberry.field
+    def last(self, a: str, info: strawberry.Info) -> str:
+        return f"{a} {info.field_name}"
+
+    @strawberry.field
+    def second(self, info: strawberry.Info, a: str) -> str:
+        return f"{a} {info.field_name}"
+
+
+@pytest.mark.parametrize("name", ["wrapped", "named", "last", "second"])
+def test_a_method_gets_its_info_wherever_it_takes_it(name: str) -> None:
+    engine = Engine(strawberry.Schema(Asks)._schema)
+    document = parse(f'{{ {name}(a: "an") }}')
+    answer: Any = engine.execute(document, Asks())
+    assert answer == ExecutionResult({name: f"an {name}"}, None)
