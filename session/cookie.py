@@ -69,13 +69,11 @@ class SessionCookie:
         # A seal with less time left is sealed again.
         self._half_ms = settings.ttl_s * 500
         self._pieces = [f"{settings.name}.{n}" for n in range(MAX_CHUNKS)]
-        self._names = (settings.name, *self._pieces)
 
     def read(self, cookies: Mapping[str, str]) -> Session:
         """The session in the request's cookies; anonymous if none or refused."""
-        shown = tuple(filter(cookies.__contains__, self._names))
         value = cookies.get(self.name) or self._joined(cookies)
-        return self._open(value, "cookie", shown)
+        return self._open(value, "cookie", tuple(cookies))
 
     def read_bearer(self, value: str) -> Session:
         """The session in `Authorization: Bearer <value>`; anonymous if refused.
@@ -92,7 +90,7 @@ class SessionCookie:
         if not session.changed or session.source == "bearer":
             return []
         name = self._settings.name
-        stale = [key for key in session.shown_cookies if key != name]
+        stale = [key for key in self._pieces if key in session.shown_cookies]
         if session.ref is None:
             return [self._expired(key) for key in (name, *stale)]
         payload = {**self._payload(session.ref), **session.extra}

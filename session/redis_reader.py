@@ -42,6 +42,7 @@ from redis.exceptions import (
 )
 
 from clients.errors import UpstreamTimeoutError, VaultUnavailableError
+from clients.own_loop import own_loop
 
 from .outage import Outage
 from .shared_read import SharedRead
@@ -145,7 +146,7 @@ class RedisReader:
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = own_loop()
 
     def ask(
         self,
@@ -165,8 +166,7 @@ class RedisReader:
         waiting = len(self._unsent) + (len(line.unanswered) if line else 0)
         if self._closed or waiting >= MOST_WAITING:
             raise VaultUnavailableError("closed, or too many wait", service="vault")
-        # Once: on Python 3.11 it is a system call.
-        loop = self._loop = self._loop or asyncio.get_running_loop()
+        loop = self._loop()
         question = _Question(
             convert,
             loop,
@@ -204,7 +204,7 @@ class RedisReader:
             self._unsent.clear()
         elif self._connecting is None or self._connecting.done():
             # Not in the context of the request that happens to be first.
-            self._connecting = asyncio.get_running_loop().create_task(
+            self._connecting = self._loop().create_task(
                 self._connect(), context=contextvars.Context()
             )
 
@@ -243,7 +243,7 @@ class RedisReader:
 
     def _ask_again(self, line: _Line) -> None:
         """Once: the next connection may be broken by the very same question."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop().time()
         for question in line.unanswered:
             if question.asked_again:
                 self._outage.failed()
@@ -257,7 +257,7 @@ class RedisReader:
 
     def _look_after(self, set_at: float) -> None:
         """End what has waited too long; runs only while something waits."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         now = loop.time()
         if now - set_at < TICK_S + LATE_S:
             self._end_overdue(now)

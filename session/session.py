@@ -40,7 +40,7 @@ class Session(msgspec.Struct, eq=False):
     """The session of one request; knows whether the client must be told of a change.
 
     `extra`: other members of the seal, kept when it is sealed again. `shown_cookies`:
-    names of the session's cookies that the client sent, so that pieces that are no
+    names of cookies that the client sent, so that pieces of the session's that are no
     longer used can be expired.
     """
 

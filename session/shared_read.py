@@ -49,7 +49,6 @@ class SharedRead(msgspec.Struct, Generic[T], eq=False):
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        self._waiters.clear()
 
     def fail(self, error: Exception) -> None:
         """Raise `error` in whoever waits, now or later. Nobody need wait."""
