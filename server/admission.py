@@ -1,9 +1,14 @@
-"""How many operations run at once; the others stand in line.
+"""Who may begin an operation: bounds of how many there are, and a line.
 
-Used by `graphql.py` around every operation, after the limits have counted it. Where a
-thousand run at once each costs half as much again as where twenty do: what it works on
-has left the processor's caches whenever its turn comes. So as long as there is no CPU
-to spare, one begins when another has ended.
+Used by `graphql.py` around every operation. Two bounds, one for the process and one for
+each person, are kept by refusing: nobody waits, one too many is told so at once, which
+keeps the others' answers quick. A person is an account, or the address of who is not
+signed in.
+
+Of those who may come few run at once, and the others stand in line. Where a thousand
+run at once each costs half as much again as where twenty do: what it works on has left
+the processor's caches whenever its turn comes. So as long as there is no CPU to spare,
+one begins when another has ended.
 
 Who waits for an upstream uses no CPU and keeps nobody out: every few milliseconds as
 many are let in as there is CPU to spare, and one in any case. An upstream that hangs
@@ -11,14 +16,16 @@ therefore holds up nobody who does not need it.
 """
 
 import asyncio
+import logging
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Final
 
-import msgspec
+from schema.limits import Limit
 
-from .in_flight import busy
+from .refusals import RefusalCode, RefusalError
 
 # Enough to keep one process at work while most of them wait for an upstream.
 AT_ONCE: Final = 24
@@ -26,12 +33,7 @@ LOOK_S: Final = 0.005
 # A client that has waited so long has better things to do than to be served.
 LONGEST_WAIT_S: Final = 10.0
 
-
-class _Waiting(msgspec.Struct):
-    """An operation in line."""
-
-    turn: asyncio.Future[None]
-    since: float
+log = logging.getLogger("mainstem.limits")
 
 
 class Admission:
@@ -39,51 +41,73 @@ class Admission:
 
     def __init__(
         self,
+        in_process: Limit,
+        per_person: Limit,
         *,
         now: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
+        self._in_process = in_process
+        self._per_person = per_person
         self._now = now
         self._cpu = cpu
-        self._inside = 0
-        self._line: deque[_Waiting] = deque()
+        # Operations that have entered and not left, also those in line.
+        self.count = 0
+        self._by_person: dict[str, int] = {}
+        # Each one's turn, and since when it is waited for.
+        self._line: OrderedDict[asyncio.Future[None], float] = OrderedDict()
         self._looked_at = (0.0, 0.0)
         self._look: asyncio.TimerHandle | None = None
 
-    def enter_at_once(self) -> bool:
-        """Room for one operation, if there is any; then `leave` must follow."""
-        if self._inside < AT_ONCE:
-            self._inside += 1
-            return True
-        return False
+    def enter(self, person: str, request_id: str = "") -> None:
+        """Count one operation, if there may be one more; `leave` must follow.
 
-    def leave(self) -> None:
+        It may begin if `count` is not above `AT_ONCE`; else it is to `stand_in_line`.
+        Raises: RefusalError 429, 503.
+        """
+        of_person = self._by_person.get(person, 0) + 1
+        if of_person > self._per_person.bound:
+            _check(self._per_person, of_person, request_id, _too_many_at_once)
+        if self.count >= self._in_process.bound:
+            _check(self._in_process, self.count + 1, request_id, _busy)
+        self.count += 1
+        self._by_person[person] = of_person
+
+    def leave(self, person: str) -> None:
         """The operation is over, in whatever way."""
-        self._inside -= 1
-        if self._line and self._inside < AT_ONCE:
+        self.count -= 1
+        left = self._by_person[person] - 1
+        if left:
+            self._by_person[person] = left
+        else:
+            del self._by_person[person]
+        if self._line and self._running < AT_ONCE:
             self._let_in(1)
 
     async def stand_in_line(self) -> None:
-        """Wait for room, as `enter_at_once` gives it. First come, first served.
+        """Wait until one who has entered may begin. First come, first served.
 
         Raises: RefusalError 503.
         """
+        if self._running <= AT_ONCE:
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(_Waiting(turn, self._now()))
+        self._line[turn] = self._now()
         if self._look is None:
             self._look_later()
         try:
             await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled() and turn.exception() is None:
-                self.leave()  # it had just been let in
-            raise
+        finally:
+            self._line.pop(turn, None)
+
+    @property
+    def _running(self) -> int:
+        return self.count - len(self._line)
 
     def _let_in(self, number: int) -> None:
         while number and self._line:
-            turn = self._line.popleft().turn
-            if not turn.done():  # else whoever waited has gone
-                self._inside += 1
+            turn, _ = self._line.popitem(last=False)
+            if not turn.done():  # else whoever waited is just going
                 number -= 1
                 turn.set_result(None)
 
@@ -97,10 +121,44 @@ class Admission:
         now = self._now()
         spare = 1 - (self._cpu() - cpu_before) / max(now - before, LOOK_S / 2)
         self._let_in(max(1, int(AT_ONCE * spare)))
-        while self._line and now - self._line[0].since > LONGEST_WAIT_S:
-            turn = self._line.popleft().turn
+        long_ago = now - LONGEST_WAIT_S
+        for turn in list(takewhile(lambda one: self._line[one] < long_ago, self._line)):
+            del self._line[turn]
             if not turn.done():
-                turn.set_exception(busy())
+                turn.set_exception(_busy())
         self._look = None
         if self._line:
             self._look_later()
+
+
+def _check(
+    limit: Limit, actual: int, request_id: str, refusal: Callable[[], RefusalError]
+) -> None:
+    """What becomes of who passed a limit. Raises: RefusalError, if it is enforced."""
+    if limit.enforced is not None:
+        raise refusal()
+    log.warning(
+        "limit in request %s: %d operations in flight, over %d",
+        request_id,
+        actual,
+        limit.most,
+    )
+
+
+def _too_many_at_once() -> RefusalError:
+    return RefusalError(
+        429,
+        RefusalCode.RATE_LIMITED,
+        "Too many operations at once; wait for the answers.",
+        headers={"retry-after": "1"},
+    )
+
+
+def _busy() -> RefusalError:
+    """503: there is no room for one more."""
+    return RefusalError(
+        503,
+        RefusalCode.SERVER_BUSY,
+        "The server is busy; try again.",
+        headers={"retry-after": "1"},
+    )

@@ -89,7 +89,9 @@ class Answer(msgspec.Struct, eq=False):
     def _own(self) -> RawHeaders:
         """What belongs to this answer alone; asked for once."""
         headers = [(REQUEST_ID_HEADER, self.trace.request_id.encode())]
-        self._session.finish(headers)
+        session = self._session.session
+        if session is not None and session.changed:
+            self._session.tell(session, headers)
         if self._origin:
             open_to(self._origin, headers)
         return headers

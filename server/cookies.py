@@ -26,21 +26,24 @@ class LateSession(msgspec.Struct, eq=False):
 
     cookie: SessionCookie
     head: Head
-    _session: Session | None = None
+    # None as long as nobody has asked for it.
+    session: Session | None = None
 
     def __repr__(self) -> str:
         """Without the head, which holds the cookie."""
-        return f"<LateSession {self._session!r}>"
+        return f"<LateSession {self.session!r}>"
 
     def read(self) -> Session:
-        if self._session is None:
-            value = bearer_value(self.head)
-            self._session = (
+        session = self.session
+        if session is None:
+            head = self.head
+            value = bearer_value(head) if b"authorization" in head else None
+            session = self.session = (
                 self.cookie.read(self._own_cookies())
                 if value is None
                 else self.cookie.read_bearer(value)
             )
-        return self._session
+        return session
 
     def _own_cookies(self) -> dict[str, str]:
         """The session's cookies; of one sent twice the last counts.
@@ -55,13 +58,12 @@ class LateSession(msgspec.Struct, eq=False):
                 own[key.strip()] = value.strip().strip('"')
         return own
 
-    def finish(self, headers: RawHeaders) -> None:
-        """One for each header; none when the session was not asked for or changed."""
-        if self._session is not None and self._session.changed:
-            headers += [
-                (b"set-cookie", value.encode("latin-1"))
-                for value in self.cookie.write(self._session)
-            ]
+    def tell(self, session: Session, headers: RawHeaders) -> None:
+        """Adds what the client must hear of it; a header for each cookie."""
+        headers += [
+            (b"set-cookie", value.encode("latin-1"))
+            for value in self.cookie.write(session)
+        ]
 
 
 def session_of(scope: Scope) -> Session:

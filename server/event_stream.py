@@ -26,7 +26,7 @@ from .context import resources_of
 from .cookies import session_of
 from .graphql import loggable, read_body
 from .graphql_request import GraphQLRequest, from_body, from_query_string
-from .guard import carries_cookie, is_simple, preflight_required
+from .guard import is_forgeable, preflight_required
 from .head import head_of
 from .live import events_of, live_context, open_session
 from .live_settings import LiveSettings
@@ -77,11 +77,10 @@ class EventStreamEndpoint:
             )
         if scope["method"] == "POST":
             body = await read_body(receive, resources_of(scope).bodies)
-            return from_body(head.content_type, body)
+            return from_body(head.get(b"content-type"), body)
         # An EventSource can send no header, but browsers say whose page it is on.
         own_page = head.get(b"sec-fetch-site") == b"same-origin"
-        sent_unasked = is_simple(head) and carries_cookie(head, self._cookie_name)
-        if sent_unasked and not own_page:
+        if is_forgeable(head, self._cookie_name) and not own_page:
             raise preflight_required()
         return from_query_string(scope["query_string"])
 

@@ -23,7 +23,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import RequestContext
 from schema.build import ANY_OPERATION
 
-from .admission import Admission
+from .admission import AT_ONCE, Admission
 from .alarms import Alarms
 from .answer import Answer
 from .answer_size import is_longer
@@ -33,12 +33,10 @@ from .graphql_request import GraphQLRequest, from_body, from_query_string
 from .guard import (
     MULTIPART,
     BoundedBody,
-    carries_cookie,
-    is_simple,
+    is_forgeable,
     preflight_required,
 )
 from .head import HEAD, FixedHeaders, Head
-from .in_flight import InFlight
 from .incoming import ArrivingFile
 from .limit_settings import LimitSettings
 from .media_types import GRAPHQL_RESPONSE, HTML, JSON, negotiate
@@ -83,8 +81,7 @@ class GraphQLEndpoint:
     ) -> None:
         self._schema = schema
         self._context_of = context_of
-        self._in_flight = InFlight(limits.operations, limits.operations_per_person)
-        self._admission = Admission()
+        self._admission = Admission(limits.operations, limits.operations_per_person)
         self._response_bytes = limits.response_bytes
         self._measured_calls = limits.upstream_calls.measured
         self._body_s = body_s
@@ -139,7 +136,7 @@ class GraphQLEndpoint:
             request = from_query_string(scope["query_string"])
             # A link on another site is a GET with the cookie: harmless, since a GET
             # changes nothing, but not even the work is done for it.
-            if is_simple(head) and carries_cookie(head, self._cookie_name):
+            if is_forgeable(head, self._cookie_name):
                 raise preflight_required()
             return request, None
         if head.media_type == MULTIPART:
@@ -152,7 +149,7 @@ class GraphQLEndpoint:
         body = receive.whole()
         if body is None:
             body = await read_body(receive, resources_of(scope).bodies)
-        return from_body(head.content_type, body), None
+        return from_body(head.get(b"content-type"), body), None
 
     def _media_type(self, method: str, head: Head) -> str:
         with_page = self._page is not None and method != "POST"
@@ -183,31 +180,29 @@ class GraphQLEndpoint:
     ) -> ExecutionResult:
         """Without `receive` nobody listens whether the client is still there."""
         context = self._context_of(scope)
-        self._in_flight.enter(context.person, context.scope.request_id)
+        admission = self._admission
+        admission.enter(context.person, context.scope.request_id)
         allowed = ANY_OPERATION if scope["method"] == "POST" else READ_ONLY
         try:
             resources: Resources = scope["app"].resources
             request = resources.documents.resolve(request)
             context.trusted_document = request.trusted
             with WhilePresent(receive, resources.presence, context):
-                if not self._admission.enter_at_once():
-                    await self._admission.stand_in_line()
-                try:
-                    result = await self._schema.execute(
-                        request.query,
-                        variable_values=request.variables,
-                        context_value=context,
-                        operation_name=request.operation_name,
-                        allowed_operation_types=allowed,
-                        operation_extensions=request.extensions,
-                    )
-                finally:
-                    self._admission.leave()
+                if admission.count > AT_ONCE:
+                    await admission.stand_in_line()
+                result = await self._schema.execute(
+                    request.query,
+                    variable_values=request.variables,
+                    context_value=context,
+                    operation_name=request.operation_name,
+                    allowed_operation_types=allowed,
+                    operation_extensions=request.extensions,
+                )
         except InvalidOperationTypeError:
             raise _not_here(allowed) from None
         finally:
             context.forget()
-            self._in_flight.leave(context.person)
+            admission.leave(context.person)
         if not isinstance(result, ExecutionResult):
             raise TypeError(f"unexpected result of the schema: {type(result)}")
         most = self._response_bytes.enforced

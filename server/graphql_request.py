@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 import msgspec
 import orjson
 
+from .media_types import JSON
 from .refusals import RefusalCode, RefusalError, bad_request
 
-JSON_TYPE = "application/json"
+JSON_TYPE: Final = JSON.encode()
 
 _NAMES: Final = ("query", "variables", "operationName", "extensions", "documentId")
 
@@ -34,18 +35,16 @@ class GraphQLRequest(msgspec.Struct, frozen=True):
         return f"<GraphQLRequest {self.operation_name!r}>"
 
 
-def from_body(content_type: str, body: bytes) -> GraphQLRequest:
+def from_body(content_type: bytes | None, body: bytes) -> GraphQLRequest:
     """Read a POST. Raises: RefusalError 400, 415."""
     if content_type != JSON_TYPE:  # nearly all say it so
-        _check_content_type(content_type)
-    if not body.strip():
-        raise bad_request("The body is empty; it must be a JSON object.")
+        _check_content_type((content_type or b"").decode("latin-1"))
     found = strict_json(body, otherwise=_why_not_json)
+    if isinstance(found, dict):
+        return from_parameters(found)
     if isinstance(found, list):
         raise bad_request("Batching is not supported: send one JSON object.")
-    if not isinstance(found, dict):
-        raise bad_request("The body must be a JSON object.")
-    return from_parameters(found)
+    raise bad_request("The body must be a JSON object.")
 
 
 def from_query_string(query_string: bytes) -> GraphQLRequest:
@@ -73,12 +72,12 @@ def from_query_string(query_string: bytes) -> GraphQLRequest:
 def _check_content_type(content_type: str) -> None:
     media_type, _, rest = content_type.partition(";")
     charset = rest.partition("charset=")[2].strip().strip('"').lower()
-    if media_type.strip().lower() != JSON_TYPE or charset not in ("", "utf-8", "utf8"):
+    if media_type.strip().lower() != JSON or charset not in ("", "utf-8", "utf8"):
         raise RefusalError(
             415,
             RefusalCode.UNSUPPORTED_MEDIA_TYPE,
             "Send Content-Type: application/json, in UTF-8.",
-            headers={"accept-post": JSON_TYPE},
+            headers={"accept-post": JSON},
         )
 
 
@@ -120,6 +119,8 @@ _UNIQUE_NAMES: Final = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _why_not_json(body: bytes) -> str:
+    if not body.strip():
+        return "The body is empty; it must be a JSON object."
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:

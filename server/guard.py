@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Message, Receive, Send
 
 from .head import Direct, Head, RawHeaders
+from .media_types import JSON
 from .refusals import RefusalCode, RefusalError, send_whole
 from .settings import GuardSettings
 
@@ -72,7 +73,8 @@ class Guard:
         if method not in SAFE_METHODS:
             if not allowed:
                 raise _origin_not_allowed()
-            if is_simple(head) and carries_cookie(head, self._cookie_name):
+            # Nearly all send JSON, which no page can send unasked.
+            if head.media_type != JSON and is_forgeable(head, self._cookie_name):
                 raise preflight_required()
         most = self._max_body_bytes
         if method == "PUT" or head.media_type == MULTIPART:
@@ -201,14 +203,16 @@ def is_allowed(head: Head, cors_origins: frozenset[str]) -> bool:
     return host != "" and host == head.text(b"host").lower()
 
 
-def is_simple(head: Head) -> bool:
-    """Could a page of another site have sent this without a preflight?"""
-    return head.media_type in SIMPLE_TYPES and not any(
-        name in head for name in PREFLIGHT_HEADERS
+def is_forgeable(head: Head, cookie_name: str) -> bool:
+    """Could a page of another site have sent this, with the session's cookie?"""
+    return (
+        head.media_type in SIMPLE_TYPES
+        and not any(name in head for name in PREFLIGHT_HEADERS)
+        and _carries_cookie(head, cookie_name)
     )
 
 
-def carries_cookie(head: Head, cookie_name: str) -> bool:
+def _carries_cookie(head: Head, cookie_name: str) -> bool:
     """True if the session cookie would count: it is there and no bearer is."""
     # A proxy that speaks HTTP/2 may hand on one cookie a header.
     sent = head.joined(b"cookie", b"; ")

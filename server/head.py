@@ -4,10 +4,12 @@
 one looks through the raw list at each question.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from starlette.types import Scope
+
+from .media_types import JSON
 
 RawHeaders = list[tuple[bytes, bytes]]
 # The same for many answers.
@@ -15,6 +17,8 @@ FixedHeaders = tuple[tuple[bytes, bytes], ...]
 
 # Of the ASGI scope: a `Direct`, where the server offers one.
 DIRECT: Final = "mainstem.direct"
+
+_JSON: Final = JSON.encode()
 
 # Of the ASGI scope: its `Head`, which our own protocol puts there.
 HEAD: Final = "mainstem.head"
@@ -42,15 +46,18 @@ class Head(dict[bytes, bytes]):
     most headers of a browser nobody reads.
     """
 
-    __slots__ = ("_raw", "content_type", "media_type")
+    __slots__ = ("_raw", "media_type")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._raw = list(raw)
-        super().__init__(reversed(self._raw))
-        # Of the body; may be empty.
-        self.content_type = self.get(b"content-type", b"").decode("latin-1")
-        # In lower case and without parameters.
-        self.media_type = self.content_type.partition(";")[0].strip().lower()
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        """Of `raw`, which stays as it is."""
+        super().__init__(reversed(raw))
+        self._raw = raw
+        # Of the body, in lower case and without parameters; may be empty.
+        self.media_type = (
+            JSON
+            if self.get(b"content-type") == _JSON  # as nearly all say it
+            else self.text(b"content-type").partition(";")[0].strip().lower()
+        )
 
     def __repr__(self) -> str:
         """Names alone: values may be secret."""
@@ -70,7 +77,7 @@ class Head(dict[bytes, bytes]):
 
 def put_head(scope: Scope) -> Head:
     """Where our own protocol has not: under another server, and of a WebSocket."""
-    head = scope[HEAD] = Head(scope["headers"])
+    head = scope[HEAD] = Head(list(scope["headers"]))
     return head
 
 

@@ -165,7 +165,7 @@ class _Parts:
     """The parts of a body, one after the other; python-multipart does the reading."""
 
     def __init__(self, head: Head, body: AsyncGenerator[bytes, None]) -> None:
-        _, options = parse_options_header(head.content_type)
+        _, options = parse_options_header(head.text(b"content-type"))
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise bad_request("The multipart body has no boundary.")

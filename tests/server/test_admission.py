@@ -1,13 +1,17 @@
 """Operations in line: who is let in, when, and what holds up nobody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
+from schema.limits import Limit
 from server.admission import AT_ONCE, LONGEST_WAIT_S, LOOK_S, Admission
 from server.refusals import RefusalError
 from tests.clock import timeless
+
+OFF = Limit(0, "off")
 
 
 class Processor:
@@ -28,12 +32,26 @@ class Processor:
 
 def admission(*, busy: bool) -> Admission:
     loop = asyncio.get_running_loop()
-    return Admission(now=loop.time, cpu=Processor(busy=busy).used)
+    cpu = Processor(busy=busy).used
+    return Admission(OFF, OFF, now=loop.time, cpu=cpu)
 
 
-async def enter(admission: Admission) -> None:
-    if not admission.enter_at_once():
-        await admission.stand_in_line()
+@asynccontextmanager
+async def operation(admission: Admission) -> AsyncIterator[None]:
+    """As `graphql.py` has it."""
+    admission.enter("a")
+    try:
+        if admission.count > AT_ONCE:
+            await admission.stand_in_line()
+        yield
+    finally:
+        admission.leave("a")
+
+
+async def operate(admission: Admission) -> None:
+    """Without end."""
+    async with operation(admission):
+        await asyncio.sleep(1e9)
 
 
 class Crowd:
@@ -46,12 +64,9 @@ class Crowd:
         self.tasks = [asyncio.create_task(self._operate(n)) for n in range(size)]
 
     async def _operate(self, number: int) -> None:
-        await enter(self._admission)
-        self.begun.append(number)
-        try:
+        async with operation(self._admission):
+            self.begun.append(number)
             await self.ends[number].wait()
-        finally:
-            self._admission.leave()
 
     async def disperse(self) -> None:
         for task in self.tasks:
@@ -115,6 +130,15 @@ def test_who_is_cancelled_in_line_leaves_no_gap() -> None:
     crowded(AT_ONCE + 2, trial, busy=True)
 
 
+def test_who_is_cancelled_in_line_makes_no_room() -> None:
+    async def trial(crowd: Crowd) -> None:
+        crowd.tasks[AT_ONCE + 1].cancel()
+        await asyncio.sleep(LOOK_S / 2)
+        assert crowd.begun == list(range(AT_ONCE))
+
+    crowded(AT_ONCE + 2, trial, busy=True)
+
+
 def test_who_is_cancelled_just_when_let_in_leaves_the_room_to_the_next() -> None:
     async def trial(crowd: Crowd) -> None:
         crowd.ends[0].set()
@@ -130,23 +154,21 @@ def test_who_is_cancelled_just_when_let_in_leaves_the_room_to_the_next() -> None
 def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
     async def run() -> None:
         doors = admission(busy=True)
-        for _ in range(AT_ONCE):
-            await enter(doors)
-
         # One is let in at each look, and these take all the looks of that time.
-        before = [
-            asyncio.create_task(enter(doors))
-            for _ in range(int(2 * LONGEST_WAIT_S / LOOK_S))
-        ]
+        number = AT_ONCE + int(2 * LONGEST_WAIT_S / LOOK_S)
+        before = [asyncio.create_task(operate(doors)) for _ in range(number)]
         await asyncio.sleep(0)
         began = asyncio.get_running_loop().time()
         with pytest.raises(RefusalError) as refused:
-            await enter(doors)
+            await operate(doors)
         waited_s = asyncio.get_running_loop().time() - began
         assert waited_s == pytest.approx(LONGEST_WAIT_S, abs=2 * LOOK_S)
         assert refused.value.status == 503
         assert refused.value.headers["retry-after"] == "1"
+        for task in before:
+            task.cancel()
         await asyncio.gather(*before, return_exceptions=True)
+        assert doors.count == 0
 
     timeless(run())
 
@@ -154,11 +176,12 @@ def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
 def test_nothing_is_looked_after_when_nobody_waits() -> None:
     async def run() -> None:
         doors = admission(busy=True)
-        for _ in range(AT_ONCE):
-            await enter(doors)
-        waiting = asyncio.create_task(enter(doors))
+        running = [asyncio.create_task(operate(doors)) for _ in range(AT_ONCE + 1)]
         await asyncio.sleep(2 * LOOK_S)
-        assert waiting.done()
+        assert doors.count == AT_ONCE + 1
         assert doors._look is None
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     timeless(run())

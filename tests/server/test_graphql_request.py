@@ -32,9 +32,15 @@ def strictly(text: bytes) -> object:
     return strict_json(text, otherwise=lambda _: "no JSON")
 
 
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_an_empty_body_is_told_from_one_that_is_no_json(body: bytes) -> None:
+    with pytest.raises(RefusalError, match="empty"):
+        from_body(b"application/json", body)
+
+
 def test_a_request_does_not_show_its_variables() -> None:
     body = b'{"query":"mutation In($p:String!){x}","variables":{"p":"secret"}}'
-    request = from_body("application/json", body)
+    request = from_body(b"application/json", body)
     assert request.variables == {"p": "secret"}
     assert "secret" not in repr(request)
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness import Sandbox, caller_of, running_app
 from schema.limits import Limit, Limits
+from server.admission import Admission
 from server.answer_size import is_longer
-from server.in_flight import InFlight
 from server.refusals import RefusalError
 from server.settings import Settings, SettingsError
 
@@ -20,32 +20,32 @@ POSTS = "{ posts { nodes { id } } }"
 
 
 def test_a_person_may_not_take_all_of_the_process() -> None:
-    in_flight = InFlight(Limit(3), Limit(2))
-    in_flight.enter("a")
-    in_flight.enter("a")
+    admission = Admission(Limit(3), Limit(2))
+    admission.enter("a")
+    admission.enter("a")
     with pytest.raises(RefusalError) as refused:
-        in_flight.enter("a")
+        admission.enter("a")
     assert (refused.value.status, refused.value.code) == (429, "RATE_LIMITED")
-    in_flight.enter("b")
+    admission.enter("b")
     with pytest.raises(RefusalError) as refused:
-        in_flight.enter("c")
+        admission.enter("c")
     assert (refused.value.status, refused.value.code) == (503, "SERVER_BUSY")
     for person in ("a", "b", "a"):
-        in_flight.leave(person)
-    assert in_flight.count == 0
-    in_flight.enter("a")
-    assert in_flight.count == 1
+        admission.leave(person)
+    assert admission.count == 0
+    admission.enter("a")
+    assert admission.count == 1
 
 
 @pytest.mark.parametrize(("mode", "told"), [("off", 0), ("measure", 1)])
 def test_in_other_modes_nobody_is_refused(
     mode: Any, told: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    in_flight = InFlight(OFF, Limit(1, mode))
+    admission = Admission(OFF, Limit(1, mode))
     with caplog.at_level(logging.WARNING):
-        in_flight.enter("a")
-        in_flight.enter("a")
-    assert in_flight.count == 2
+        admission.enter("a")
+        admission.enter("a")
+    assert admission.count == 2
     assert len(caplog.messages) == told
 
 
