@@ -42,7 +42,7 @@ class Line:
         self._logger = logger
         self._level = level
         self._message = message
-        self._level_name = logging.getLevelName(level)
+        self._kind = _kind(logging.getLevelName(level), logger.name, message)
 
     def write(self, fields: Mapping[str, object]) -> None:
         """To all who listen; without a record, if that is only a `LineHandler`."""
@@ -51,15 +51,16 @@ class Line:
             return
         # Whom `logging` would call for a record of this logger.
         root = logger.root
-        only = root.handlers[0] if len(root.handlers) == 1 else None
+        handlers = root.handlers
         if (
-            isinstance(only, LineHandler)
+            len(handlers) == 1
+            and isinstance(only := handlers[0], LineHandler)
             and only.formatter is only.json
             and logger.parent is root
             and logger.propagate
             and not (logger.handlers or logger.filters or only.filters or only.level)
         ):
-            only.put(self._level_name, logger.name, self._message, fields)
+            only.put(self._kind, fields)
         else:
             logger.log(self._level, self._message, extra={"fields": fields})
 
@@ -73,9 +74,7 @@ class JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = self.line(
             record.created,
-            record.levelname,
-            record.name,
-            record.getMessage(),
+            _kind(record.levelname, record.name, record.getMessage()),
             getattr(record, "fields", {}),
         )
         if record.exc_info:
@@ -83,12 +82,7 @@ class JSONFormatter(logging.Formatter):
         return blot(encoded(line).decode())
 
     def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,
-        message: str,
-        fields: Mapping[str, object],
+        self, created: float, kind: Mapping[str, str], fields: Mapping[str, object]
     ) -> dict[str, object]:
         """What is to be written, in this order."""
         passed = created - self._second
@@ -98,15 +92,18 @@ class JSONFormatter(logging.Formatter):
             self._text, passed = text.removesuffix("+00:00"), created - self._second
         line: dict[str, object] = {
             "time": self._text + _MILLISECONDS[int(passed * 1000)],
-            "level": level,
-            "logger": logger,
-            "message": message,
+            **kind,
         }
         if (request_id := current_request_id.get()) is not None:
             plain = request_id.isalnum()  # as ours are
             line["requestId"] = request_id if plain else blot(request_id)
         line.update(fields)
         return line
+
+
+def _kind(level: str, logger: str, message: str) -> dict[str, str]:
+    """What a line begins with, after its time."""
+    return {"level": level, "logger": logger, "message": message}
 
 
 class LineHandler(logging.Handler):
@@ -123,16 +120,16 @@ class LineHandler(logging.Handler):
         except Exception:
             self.handleError(record)
 
-    def put(
-        self, level: str, logger: str, message: str, fields: Mapping[str, object]
-    ) -> None:
+    def put(self, kind: Mapping[str, str], fields: Mapping[str, object]) -> None:
         """A line that needs no record, since nobody else looks at it."""
         try:
-            line = self.json.line(time.time(), level, logger, message, fields)
+            line = encoded(self.json.line(time.time(), kind, fields)) + b"\n"
             with self.lock or nullcontext():
-                self._write(encoded(line) + b"\n")
+                sent = os.write(self._descriptor, line)
+                if sent < len(line):
+                    self._write(line[sent:])
         except Exception:
-            self.handleError(logging.makeLogRecord({"msg": message}))
+            self.handleError(logging.makeLogRecord({"msg": kind["message"]}))
 
     def _write(self, line: bytes) -> None:
         while line:  # a full pipe takes what it has room for
