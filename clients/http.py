@@ -162,6 +162,7 @@ class UpstreamHTTP:
         person = None
         if auth is not None:
             token, person = await auth.token(), auth.person
+        writes = method not in READS if idempotent is None else not idempotent
         alike = (body is not None, *headers.items())
         request = Outgoing(
             method,
@@ -172,20 +173,14 @@ class UpstreamHTTP:
             self._standing.get(alike) or self._new_standing(alike, headers),
             scope.forwarded_for if self._forwards_address else None,
             token,
-            None,
             person,
-            method not in READS if idempotent is None else not idempotent,
+            writes,
             scope.fresh_from,
             operation,
         )
         answer = await self._deliver(request, scope)
         response = Response(
-            answer.status,
-            answer.headers,
-            answer.body,
-            self.service,
-            operation,
-            request.writes,
+            answer.status, answer.headers, answer.body, self.service, operation, writes
         )
         if 200 <= response.status < 300 and not told_within:
             return response
@@ -278,52 +273,57 @@ class UpstreamHTTP:
                 operation=operation,
             ) from None
 
-    async def _deliver(self, request: Outgoing, scope: CallScope) -> Answer:
-        """Attempt, and repeat what may be repeated; each attempt is recorded."""
-        if self._retries.left < self._retries.most:
-            self._retries.deposit()
-        service, loop = self.service, self._loop()
+    async def _deliver(
+        self,
+        request: Outgoing,
+        scope: CallScope,
+        ends_at: float = 0.0,
+        broke: bool = False,
+        answered: bool = False,
+    ) -> Answer:
+        """Attempt, recorded, and go on with what may be repeated.
+
+        What it did before: `broke`, its connection; `answered`, by a trouble of a
+        moment. `ends_at` stays the same for all attempts; it comes with the first.
+        """
+        loop = self._loop()
         started = loop.time()
-        ends_at = started + self._total_s
-        if scope.deadline < ends_at:
-            ends_at = scope.deadline
+        answer, status, shared = None, None, False
+        if not ends_at:
+            ends_at = started + self._total_s
+            if scope.deadline < ends_at:
+                ends_at = scope.deadline
+            if self._retries.left < self._retries.most:
+                self._retries.deposit()
+        if started >= ends_at:
+            raise self._failure(request, _no_time_left())
         reader = None if request.writes else scope.begin_read(loop)
-        broke = answered = False
         try:
-            while True:
-                status, shared = None, False
-                try:
-                    if started >= ends_at:
-                        raise _no_time_left()
-                    try:
-                        answer = await self._transport.exchange(
-                            request,
-                            timeout_s=ends_at - started,
-                            max_bytes=self._most_bytes,
-                        )
-                        status, shared = answer.status, answer.shared
-                    finally:
-                        now = loop.time()
-                        scope.record(
-                            service, request.operation, status, started, now, shared
-                        )
-                except TransportError as error:
-                    if broke or not await self._mends(request, error, ends_at):
-                        raise self._failure(request, error) from error
-                    broke = True
-                    _let_go(error)
-                else:
-                    if "content-encoding" in answer.headers:
-                        self._check_coding(request, answer)
-                    if status not in MOMENTARY or answered:
-                        return answer
-                    if not await self._passes(request, answer, ends_at):
-                        return answer
-                    broke, answered = False, True
-                started = loop.time()
+            try:
+                answer = await self._transport.exchange(
+                    request, timeout_s=ends_at - started, max_bytes=self._most_bytes
+                )
+                status, shared = answer.status, answer.shared
+            finally:
+                now, what = loop.time(), request.operation
+                scope.record(self.service, what, status, started, now, shared)
+            if "content-encoding" in answer.headers:
+                self._check_coding(request, answer)
+            if (
+                status not in MOMENTARY
+                or answered
+                or not await self._passes(request, answer, ends_at)
+            ):
+                return answer
+        except TransportError as error:
+            if broke or not await self._mends(request, error, ends_at):
+                raise self._failure(request, error) from error
+            _let_go(error)
         finally:
             if reader is not None:
                 scope.reads.discard(reader)
+        answered = answered or answer is not None
+        return await self._deliver(request, scope, ends_at, answer is None, answered)
 
     def _check_coding(self, request: Outgoing, answer: Answer) -> None:
         """Raises: UpstreamResponseError."""

@@ -104,11 +104,11 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     standing: Standing = NOTHING_STANDING
     forwarded_for: str | None = None
     token: str | None = None
-    server_name: str | None = None
     person: str | None = None
     writes: bool = False
     fresh_from: float = math.inf
     operation: str = ""
+    server_name: str | None = None
 
     def __repr__(self) -> str:
         """Without what may be secret: token, body, an address."""

@@ -174,6 +174,22 @@ async def test_a_read_is_repeated_once_when_the_upstream_is_away_for_a_moment(
 
 
 @pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ([reset, answer(503), reset, answer(200)], 200),
+        ([answer(503), reset, answer(200)], 200),
+        ([answer(503), reset, answer(503)], 503),
+    ],
+)
+async def test_it_may_break_before_each_answer_and_be_away_once(
+    upstream: Upstream, scope: CallScope, script: list[Script], status: int
+) -> None:
+    upstream.script(*script)
+    assert (await get(upstream.http(), scope)).status == status
+    assert len(upstream.seen) == len(scope.calls) == len(script)
+
+
+@pytest.mark.parametrize(
     ("method", "target", "answered"),
     [
         ("GET", "/things", answer(500)),
@@ -334,16 +350,21 @@ async def test_no_call_is_made_after_the_deadline(upstream: Upstream) -> None:
     assert not caught.value.outcome_unknown
 
 
-async def test_a_repetition_keeps_within_the_deadline(upstream: Upstream) -> None:
+@pytest.mark.parametrize(("deadline_s", "total_s"), [(0.6, 10.0), (10.0, 0.6)])
+async def test_a_repetition_keeps_within_the_time_of_the_call_and_the_deadline(
+    upstream: Upstream, deadline_s: float, total_s: float
+) -> None:
     async def late_reset(seen: Seen, writer: asyncio.StreamWriter) -> bool:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.4)
         return await reset(seen, writer)
 
     upstream.script(late_reset, hang)
     started = asyncio.get_running_loop().time()
     with pytest.raises(UpstreamTimeoutError):
-        await get(upstream.http(), background(0.4))
-    assert asyncio.get_running_loop().time() - started < 0.7
+        await get(
+            upstream.http(replace(LIMITS, total_s=total_s)), background(deadline_s)
+        )
+    assert asyncio.get_running_loop().time() - started < 0.9
 
 
 async def test_waiting_for_a_connection_is_bounded_and_leaves_no_write_in_doubt(
