@@ -12,25 +12,24 @@ from itertools import takewhile
 Ring = Callable[[], None]
 
 
-class Alarms:
-    """All of one delay: they ring in the order in which they are set."""
+class Alarms(dict[Ring, float]):
+    """All of one delay: they ring in the order in which they are set.
+
+    As a mapping: each with the loop's time at which it rings. One that is popped is
+    called off; of one that has rung nothing is left.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, after_s: float) -> None:
+        super().__init__()
         self.loop = loop
         self._after_s = after_s
-        # Each with the loop's time at which it rings.
-        self._set: dict[Ring, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, ring: Ring) -> None:
-        """Call `ring`, which is not set yet, in `after_s`, unless it is called off."""
-        due = self._set[ring] = self.loop.time() + self._after_s
+        """Call `ring`, which is not set yet, in `after_s`, unless it is popped."""
+        due = self[ring] = self.loop.time() + self._after_s
         if self._timer is None:
             self._wait_until(due)
-
-    def call_off(self, ring: Ring) -> None:
-        """Of one that has rung nothing is left to be called off."""
-        self._set.pop(ring, None)
 
     def _wait_until(self, due: float) -> None:
         # Not in the context of the request that happens to need the timer.
@@ -40,12 +39,12 @@ class Alarms:
     def _look(self) -> None:
         """Ring those that are due, and wait for the first of the others."""
         now = self.loop.time()
-        due = list(takewhile(lambda ring: self._set[ring] <= now, self._set))
+        due = list(takewhile(lambda ring: self[ring] <= now, self))
         for ring in due:
-            del self._set[ring]
+            del self[ring]
         self._timer = None
-        if self._set:
-            self._wait_until(next(iter(self._set.values())))
+        if self:
+            self._wait_until(next(iter(self.values())))
         for ring in due:
             try:
                 ring()

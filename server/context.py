@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from clients.conduit.calls import ConduitCalls
 from clients.conduit.client import ConduitClient
-from clients.flux.calls import FluxCalls
 from clients.flux.client import FluxClient
 from clients.http import CallScope
 from resolvers.context import RequestContext
@@ -33,16 +32,13 @@ def resources_of(scope: Scope) -> Resources:
     return resources
 
 
-def request_context(scope: Scope) -> RequestContext:
-    late: LateSession = scope[SESSION]
-    return session_context(scope, late.read())
-
-
-def session_context(scope: Scope, session: Session) -> RequestContext:
-    """The same for a session that did not come with this request's own headers."""
+def request_context(scope: Scope, session: Session | None = None) -> RequestContext:
+    """Without `session` for the one that came with this request's own headers."""
+    if session is None:
+        late: LateSession = scope[SESSION]
+        session = late.read()
     resources: Resources = scope["app"].resources
-    settings = resources.settings
-    address = client_address(scope, settings.guard.trusted_proxy_hops)
+    address = client_address(scope, resources.settings.guard.trusted_proxy_hops)
     call_scope = _call_scope(scope, resources, address)
     conduit_auth = ConduitAuth(resources.keeper, session, call_scope)
     flux_auth = FluxAuth(resources.flux_tokens, session, conduit_auth)
@@ -62,16 +58,7 @@ def session_context(scope: Scope, session: Session) -> RequestContext:
     return RequestContext(
         session=session,
         shared=resources.shared,
-        flux=FluxClient(
-            FluxCalls(
-                resources.flux_http,
-                flux_auth,
-                call_scope,
-                settings.flux.schema,
-                # A refused token of another application's is for its person to renew.
-                token_is_ours=settings.session.flux_tokens.source != "vault",
-            )
-        ),
+        flux=FluxClient(resources.flux_calls(flux_auth, call_scope)),
         conduit=ConduitClient(
             ConduitCalls(
                 resources.conduit_http,

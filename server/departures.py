@@ -50,7 +50,7 @@ class WhilePresent(msgspec.Struct, eq=False):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.alarms.call_off(self._begin)
+        self.alarms.pop(self._begin, None)
         watching, self._watching = self._watching, None  # they would hold each other
         if watching is not None:
             # It ends on the loop's next turn, and can cancel nobody any more. To await

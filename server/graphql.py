@@ -116,7 +116,8 @@ class GraphQLEndpoint:
         codes = codes_of(payload) if result.errors else []
         trace.error_codes += codes
         body = orjson.dumps(payload)
-        self._check_limits(len(trace.calls), len(body), trace.request_id)
+        if len(body) > self._response_bytes.bound or self._measured_calls is not None:
+            self._check_limits(len(trace.calls), len(body), trace.request_id)
         if file is not None:
             file.check()  # an upload that ended early, whatever became of it
         await answer.send_whole(
@@ -237,7 +238,7 @@ async def read_body(receive: Receive, alarms: Alarms) -> bytes:
             headers={"connection": "close"},
         ) from None
     finally:
-        alarms.call_off(end)
+        alarms.pop(end, None)
 
 
 async def _whole_body(receive: Receive) -> bytes:

@@ -20,7 +20,7 @@ from schema.errors import ErrorCode
 from session.session import Session, SessionRef
 from session.tasks import watch
 
-from .context import resources_of, session_context
+from .context import request_context, resources_of
 from .graphql import codes_of, payload_of
 from .graphql_request import GraphQLRequest
 
@@ -56,7 +56,7 @@ def live_context(scope: Scope, ref: SessionRef) -> RequestContext:
 
     def fresh() -> RequestContext:
         # A session of its own: when it ends there is no answer to write a cookie to.
-        context = session_context(scope, Session(ref))
+        context = request_context(scope, Session(ref))
         context.scope.calls = []  # the log of all events would never stop growing
         return context
 

@@ -18,9 +18,9 @@ from clients.conduit.authentication import ConduitAuthentication
 from clients.conduit.client import conduit_http, storage_http
 from clients.conduit.offers import Offers
 from clients.errors import Service
-from clients.flux.calls import FluxHTTP
+from clients.flux.calls import FluxCalls, FluxHTTP
 from clients.flux.client import flux_http
-from clients.http import Transport, UpstreamHTTP, open_transport
+from clients.http import Auth, CallScope, Transport, UpstreamHTTP, open_transport
 from clients.resilience import ResilienceLimits, ResilientTransport
 from clients.thrift import ThriftyTransport, refused_for_all
 from clients.transport import Answer
@@ -61,6 +61,8 @@ CLEAN_UP_S: Final = 10.0
 class Resources:
     settings: Settings
     flux_http: FluxHTTP
+    # For one person and one request.
+    flux_calls: Callable[[Auth, CallScope], FluxCalls]
     conduit_http: UpstreamHTTP
     storage_http: UpstreamHTTP
     conduit_offers: Offers
@@ -128,6 +130,13 @@ async def open_resources(
         yield Resources(
             settings=settings,
             flux_http=flux,
+            flux_calls=partial(
+                FluxCalls,
+                flux,
+                schema=settings.flux.schema,
+                # A refused token of another application's is for its person to renew.
+                token_is_ours=settings.session.flux_tokens.source != "vault",
+            ),
             conduit_http=conduit,
             storage_http=storage,
             conduit_offers=Offers(

@@ -22,12 +22,14 @@ _PROBE = Line(_log, logging.DEBUG, "request")
 
 def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
     """Probes are told only to who wants to know everything."""
-    path, trace = scope["path"][:200], answer.trace
-    line = _PROBE if path.startswith(_HEALTH_PREFIX) else _REQUEST
-    plain = path[1:].isalnum()  # as `/graphql`
+    line, path, trace = _REQUEST, scope["path"][:200], answer.trace
+    if not path[1:].isalnum():  # as `/graphql` is
+        if path.startswith(_HEALTH_PREFIX):
+            line = _PROBE
+        path = blot(path)
     fields = {
         "method": scope["method"],
-        "path": path if plain else blot(path),
+        "path": path,
         "status": answer.status,
         "durationMs": milliseconds(duration_s),
         "sentBytes": answer.sent_bytes,

@@ -35,10 +35,10 @@ def test_each_rings_in_its_time_unless_it_is_called_off() -> None:
         for bell in (first, second, third):
             alarms.set(bell.ring)
             await asyncio.sleep(0.5)
-        alarms.call_off(second.ring)
+        alarms.pop(second.ring, None)
         await asyncio.sleep(10)
         assert rang == [("a", 2.0), ("c", 3.0)]
-        alarms.call_off(first.ring)  # to no purpose
+        alarms.pop(first.ring, None)  # to no purpose
 
     timeless(work())
 
@@ -58,7 +58,7 @@ def test_many_that_are_called_off_take_one_timer() -> None:
         for number in range(100):
             bell = Bell([], str(number), nothing)
             alarms.set(bell.ring)
-            alarms.call_off(bell.ring)
+            alarms.pop(bell.ring, None)
         assert timers == [1002.0]
         await asyncio.sleep(10)
         assert [when for when in timers if when != 1010.0] == [1002.0]

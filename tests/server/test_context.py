@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 import pytest
 from starlette.types import Scope
 
-from server.context import client_address, session_context
+from server.context import client_address, request_context
 from server.head import HEAD, Head
 from server.trace import start_trace
 from session.session import Session
@@ -54,6 +54,6 @@ def test_a_context_shows_no_header_of_its_request() -> None:
     asked: Scope = {"app": MagicMock(resources=resources), "headers": headers}
     asked[HEAD] = Head(headers)
     start_trace(asked, asked[HEAD])
-    context = session_context(asked, Session())
+    context = request_context(asked, Session())
     assert "secret" not in repr(context)
     assert context.user_agent() == "Firefox"
