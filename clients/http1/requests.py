@@ -108,18 +108,18 @@ def message(
     lines, address, token = request.standing.lines, request.forwarded_for, request.token
     if lines is None:
         lines = request.standing.lines = _lines(request.standing.headers)
+    at = f"\r\nHost: {host}"
     if headers:
         lines += _lines(headers)
+        if "Host" in headers:
+            at = ""
     theirs = f"{address}{token}{target}"
     if "\r" in theirs or "\n" in theirs or "\0" in theirs:
         raise refused("a character cannot be sent")
-    if address is not None:
-        lines += f"\r\nX-Forwarded-For: {address}"
-    if token is not None:
-        lines += f"\r\nAuthorization: Bearer {token}"
-    named = "" if "Host" in headers else f"\r\nHost: {host}"
+    via = "" if address is None else f"\r\nX-Forwarded-For: {address}"
+    by = "" if token is None else f"\r\nAuthorization: Bearer {token}"
     try:
-        head = f"{method} {target} HTTP/1.1{named}{lines}{ends}".encode("ascii")
+        head = f"{method} {target} HTTP/1.1{at}{lines}{via}{by}{ends}".encode("ascii")
     except UnicodeEncodeError:
         raise refused("a header is not ASCII") from None
     return head if body is None else head + body

@@ -31,6 +31,7 @@ from clients_tls import Authority, tls_server
 
 from clients.exchange import Response
 from clients.http import TransportName
+from clients.http1.requests import message
 from clients.transport import Answer, Outgoing, Standing, Transport, TransportError
 from clients.transport_asyncio import AsyncioTransport
 from clients.transport_pinned import AddressPolicy, open_pinned
@@ -222,6 +223,14 @@ async def test_a_request_has_all_its_fields(upstream: Upstream) -> None:
             "authorization": "Bearer t",
         }
         assert {name: seen.headers.get(name) for name in wanted} == wanted
+
+
+def test_a_host_that_is_named_is_the_only_one() -> None:
+    """A pinned address is none of the names that a server knows itself by."""
+    own = message(Outgoing("GET", "/a"), "/a", "192.0.2.1")
+    assert own == b"GET /a HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n"
+    named = message(Outgoing("GET", "/a", {"Host": "b.test"}), "/a", "192.0.2.1")
+    assert named == b"GET /a HTTP/1.1\r\nHost: b.test\r\n\r\n"
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\x00"])
