@@ -84,6 +84,7 @@ class Compiler:
         selection = self.selection(root, [self.operation.selection_set], serial)
         info = full_info if self.strawberry is None else lazy_info
         plan = Plan(self.schema, self.operation, self.fragments, selection, info)
+        plan.blank = blank(selection)
         unrest = sum(field.unrest for field in selection.resolved)
         plan.in_turns = serial or unrest < 2 or len(selection.resolved) == 1
         if serial:
@@ -182,6 +183,13 @@ class Compiler:
             field.calls_value = True
         else:
             field.call = partial(call_resolver, resolve or default_field_resolver)
+
+
+def blank(selection: Selection) -> dict[str, str | None] | None:
+    """What `read` gives for every object, if it reads nothing: keys and constants."""
+    if any(isinstance(e, Field) and e.attribute is not None for e in selection.entries):
+        return None
+    return dict(e if isinstance(e, tuple) else (e.key, None) for e in selection.entries)
 
 
 def is_read_whole(field: Field) -> bool:

@@ -149,6 +149,8 @@ class Plan:
     """Makes what resolvers are told of where they are called."""
     serial: Sequence[Field] = ()
     """The root fields of a mutation, in their order."""
+    blank: dict[str, str | None] | None = None
+    """The root's response before a resolver is called, if nothing of it is read."""
     in_turns: bool = False
     """Whether what root fields give may be awaited in turns: none can take another
     with it, and at most one has something below it to be begun when it ends."""

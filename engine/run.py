@@ -93,8 +93,12 @@ class Run:
 
     def execute(self) -> ExecutionResult | Coroutine[Any, Any, ExecutionResult]:
         """Run as far as nothing has to be awaited."""
-        root = self.root
-        self.proceed(root, self.plan.root.read(self, root, root.sources))
+        root, blank, selection = self.root, self.plan.blank, self.plan.root
+        if blank is None:
+            self.proceed(root, selection.read(self, root, root.sources))
+        else:
+            root.outs.append(blank.copy())
+            self.resolve_row(selection.resolved, root)
         if self.queue:
             self.serially()
         return self.drive() if self.turns or self.active else self.result()
