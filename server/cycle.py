@@ -65,11 +65,13 @@ class Cycle(RequestResponseCycle):
                 news.set()
         return news
 
-    def whole_body(self) -> bytes | None:
+    def whole_body(self, most: int) -> bytes | None:
         """See `head.Direct`."""
         if self.more_body or self.disconnected or self.waiting_for_100_continue:
             return None
         body = bytes(self.body)
+        if len(body) > most:
+            return None
         # As uvicorn's `receive` leaves it: the next one waits for the client to go.
         self.body = bytearray()
         self._is_read = True

@@ -147,7 +147,8 @@ class GraphQLEndpoint:
                 max_operations_bytes=self._max_operations_bytes,
                 silence_s=self._body_s,
             )
-        body = receive.whole()
+        direct = receive.direct
+        body = None if direct is None else direct.whole_body(receive.most)
         if body is None:
             body = await read_body(receive, resources_of(scope).bodies)
         return from_body(head.get(b"content-type"), body), None

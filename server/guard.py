@@ -113,30 +113,23 @@ def open_to(origin: bytes, headers: RawHeaders) -> None:
 
 
 class BoundedBody(msgspec.Struct, eq=False):
-    """An ASGI `receive` that refuses the body once it is too large."""
+    """An ASGI `receive` that refuses the body once it has more than `most` bytes.
+
+    Where there is a `direct`, it may have the whole body at once.
+    """
 
     _receive: Receive
-    _direct: Direct | None
-    _limit: int
+    direct: Direct | None
+    most: int
     _seen: int = 0
-
-    def whole(self) -> bytes | None:
-        """The body if all of it is here, at once and once; else None: receive it.
-
-        Raises: RefusalError 413.
-        """
-        body = None if self._direct is None else self._direct.whole_body()
-        if body is not None and len(body) > self._limit:
-            raise _too_large(self._limit)
-        return body
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._seen += len(message.get("body", b""))
-            if self._seen > self._limit:
+            if self._seen > self.most:
                 await self._let_finish(message)
-                raise _too_large(self._limit)
+                raise _too_large(self.most)
         return message
 
     async def _let_finish(self, message: Message) -> None:

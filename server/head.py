@@ -27,8 +27,11 @@ HEAD: Final = "mainstem.head"
 class Direct(Protocol):
     """A server's shorter ways: a body and an answer in one piece, without a wait."""
 
-    def whole_body(self) -> bytes | None:
-        """The body, once; None, and nothing taken, if all of it is not here yet."""
+    def whole_body(self, most: int) -> bytes | None:
+        """The body, once; None, and nothing taken, if it is not all here and no more.
+
+        It may have `most` bytes.
+        """
 
     def write_whole(
         self, status: int, lines: bytes, headers: RawHeaders, body: bytes

@@ -11,8 +11,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.cycle import Cycle
+from server.guard import BoundedBody
 from server.head import DIRECT, HEAD, Head, RawHeaders
 from server.protocols import ServingConfig, StreamingHTTPProtocol
+from server.refusals import RefusalError
 
 Seen = list[tuple[dict[str, Any], bytes]]
 
@@ -132,6 +134,33 @@ async def test_what_stands_behind_a_body_is_no_header() -> None:
     assert answer
 
 
+def cycle_on(line: Line) -> Cycle:
+    return Cycle(
+        {},
+        line,
+        FlowControl(line),
+        [(b"date", b"now")],
+        lambda: None,
+        keep_alive=True,
+        expects_100_continue=False,
+    )
+
+
+async def test_a_whole_body_that_is_too_large_is_refused_when_received() -> None:
+    """Chunked: nothing has told how long it would be."""
+    cycle = cycle_on(Line())
+    cycle.body, cycle.more_body = bytearray(b"abc"), False
+    assert cycle.whole_body(2) is None
+    receive = BoundedBody(cycle.receive, cycle, 2)
+    with pytest.raises(RefusalError) as refused:
+        await receive()
+    assert refused.value.status == 413
+    cycle = cycle_on(Line())
+    cycle.body, cycle.more_body = bytearray(b"abc"), False
+    assert cycle.whole_body(3) == b"abc"
+    assert cycle.body == b""
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -142,15 +171,7 @@ async def test_what_stands_behind_a_body_is_no_header() -> None:
 )
 def test_an_answer_with_another_s_line_is_not_written(fields: RawHeaders) -> None:
     line = Line()
-    cycle = Cycle(
-        {},
-        line,
-        FlowControl(line),
-        [(b"date", b"now")],
-        lambda: None,
-        keep_alive=True,
-        expects_100_continue=False,
-    )
+    cycle = cycle_on(line)
     assert not cycle.write_whole(200, b"", fields, b"")
     assert line.written == []
     assert cycle.write_whole(200, b"x-c: 3\r\n", [(b"x-a", b"1")], b"body")
