@@ -9,12 +9,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .trace import current_request_id
 
@@ -35,16 +36,21 @@ _MILLISECONDS: Final = tuple(f".{each:03}+00:00" for each in range(1000))
 class Line:
     """A kind of line that is written often: `Logger.log` takes 20 µs more for each.
 
-    Its fields are not searched for secrets: what is foreign in them passes `blot`.
+    Its values are not searched for secrets: what is foreign in them passes `blot`.
     """
 
-    def __init__(self, logger: logging.Logger, level: int, message: str) -> None:
+    def __init__(
+        self, logger: logging.Logger, level: int, message: str, fields: Sequence[str]
+    ) -> None:
         self._logger = logger
         self._level = level
-        self._message = message
-        self._kind = _kind(logging.getLevelName(level), logger.name, message)
+        self._fields = fields
+        self._kind = (logging.getLevelName(level), logger.name, message)
+        # Written in half the time of a dict.
+        members = ("time", "level", "logger", "message", "requestId", *fields)
+        self._made = msgspec.defstruct("Line", members, gc=False)
 
-    def write(self, fields: Mapping[str, object]) -> None:
+    def write(self, *values: object) -> None:
         """To all who listen; without a record, if that is only a `LineHandler`."""
         logger = self._logger
         if not logger.isEnabledFor(self._level):
@@ -60,9 +66,10 @@ class Line:
             and logger.propagate
             and not (logger.handlers or logger.filters or only.filters or only.level)
         ):
-            only.put(self._kind, fields)
+            only.put(self._made, self._kind, values)
         else:
-            logger.log(self._level, self._message, extra={"fields": fields})
+            fields = dict(zip(self._fields, values, strict=True))
+            logger.log(self._level, self._kind[-1], extra={"fields": fields})
 
 
 class JSONFormatter(logging.Formatter):
@@ -72,38 +79,33 @@ class JSONFormatter(logging.Formatter):
     _text = ""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self.line(
-            record.created,
-            _kind(record.levelname, record.name, record.getMessage()),
-            getattr(record, "fields", {}),
-        )
+        now, request_id = self.opening(record.created)
+        line: dict[str, object] = {
+            "time": now,
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id is not UNSET:
+            line["requestId"] = request_id
+        line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return blot(encoded(line).decode())
 
-    def line(
-        self, created: float, kind: Mapping[str, str], fields: Mapping[str, object]
-    ) -> dict[str, object]:
-        """What is to be written, in this order."""
+    def opening(self, created: float) -> tuple[str, str | UnsetType]:
+        """The time as a line tells it, and the request that it belongs to, if any."""
         passed = created - self._second
         if not 0 <= passed < 1:  # most lines are of the second of the line before
             self._second = int(created)
             text = datetime.fromtimestamp(self._second, UTC).isoformat()
             self._text, passed = text.removesuffix("+00:00"), created - self._second
-        line: dict[str, object] = {
-            "time": self._text + _MILLISECONDS[int(passed * 1000)],
-            **kind,
-        }
-        if (request_id := current_request_id.get()) is not None:
-            plain = request_id.isalnum()  # as ours are
-            line["requestId"] = request_id if plain else blot(request_id)
-        line.update(fields)
-        return line
-
-
-def _kind(level: str, logger: str, message: str) -> dict[str, str]:
-    """What a line begins with, after its time."""
-    return {"level": level, "logger": logger, "message": message}
+        now = self._text + _MILLISECONDS[int(passed * 1000)]
+        request_id = current_request_id.get()
+        if request_id is None:
+            return now, UNSET
+        # Ours are plain.
+        return now, request_id if request_id.isalnum() else blot(request_id)
 
 
 class LineHandler(logging.Handler):
@@ -120,16 +122,22 @@ class LineHandler(logging.Handler):
         except Exception:
             self.handleError(record)
 
-    def put(self, kind: Mapping[str, str], fields: Mapping[str, object]) -> None:
+    def put(
+        self,
+        made: Callable[..., object],
+        kind: tuple[str, str, str],
+        values: tuple[object, ...],
+    ) -> None:
         """A line that needs no record, since nobody else looks at it."""
         try:
-            line = encoded(self.json.line(time.time(), kind, fields)) + b"\n"
+            now, request_id = self.json.opening(time.time())
+            line = encoded(made(now, *kind, request_id, *values)) + b"\n"
             with self.lock or nullcontext():
                 sent = os.write(self._descriptor, line)
                 if sent < len(line):
                     self._write(line[sent:])
         except Exception:
-            self.handleError(logging.makeLogRecord({"msg": kind["message"]}))
+            self.handleError(logging.makeLogRecord({"msg": kind[-1]}))
 
     def _write(self, line: bytes) -> None:
         while line:  # a full pipe takes what it has room for

@@ -16,8 +16,18 @@ from .logs import Line, blot
 _HEALTH_PREFIX = "/health/"
 
 _log = logging.getLogger("mainstem.request")
-_REQUEST = Line(_log, logging.INFO, "request")
-_PROBE = Line(_log, logging.DEBUG, "request")
+_FIELDS = (
+    "method",
+    "path",
+    "status",
+    "durationMs",
+    "sentBytes",
+    "operation",
+    "errorCodes",
+    "upstreamCalls",
+)
+_REQUEST = Line(_log, logging.INFO, "request", _FIELDS)
+_PROBE = Line(_log, logging.DEBUG, "request", _FIELDS)
 
 
 def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
@@ -27,14 +37,13 @@ def log_request(scope: Scope, answer: Answer, duration_s: float) -> None:
         if path.startswith(_HEALTH_PREFIX):
             line = _PROBE
         path = blot(path)
-    fields = {
-        "method": scope["method"],
-        "path": path,
-        "status": answer.status,
-        "durationMs": milliseconds(duration_s),
-        "sentBytes": answer.sent_bytes,
-        "operation": trace.operation,
-        "errorCodes": trace.error_codes,
-        "upstreamCalls": trace.calls,
-    }
-    line.write(fields)
+    line.write(
+        scope["method"],
+        path,
+        answer.status,
+        milliseconds(duration_s),
+        answer.sent_bytes,
+        trace.operation,
+        trace.error_codes,
+        trace.calls,
+    )

@@ -104,13 +104,13 @@ def told(path: Path) -> list[dict[str, object]]:
 
 
 def test_a_line_is_the_same_with_a_record_and_without(tmp_path: Path) -> None:
-    line = Line(logging.getLogger(LOGGER), logging.INFO, "request")
+    line = Line(logging.getLogger(LOGGER), logging.INFO, "request", ["calls"])
     calls = [CallRecord("flux", "notes page", 200, 1.25)]
     heard = Heard()
     with only_ours(tmp_path / "log"):
-        line.write({"calls": calls})
+        line.write(calls)
         logging.getLogger().addHandler(heard)
-        line.write({"calls": calls})
+        line.write(calls)
     without, with_one = told(tmp_path / "log")
     assert without == with_one
     assert list(without) == ["time", "level", "logger", "message", "calls"]
@@ -124,14 +124,14 @@ def test_a_line_is_whole_though_a_pipe_takes_it_in_pieces(
     write = os.write
     monkeypatch.setattr(os, "write", lambda to, text: write(to, text[:7]))
     with only_ours(tmp_path / "log"):
-        Line(logging.getLogger(LOGGER), logging.INFO, "request").write({"status": 200})
+        Line(logging.getLogger(LOGGER), logging.INFO, "request", ["status"]).write(200)
     assert [each["status"] for each in told(tmp_path / "log")] == [200]
 
 
 @pytest.mark.parametrize("of_logger", [True, False])
 def test_filters_are_asked_for_lines_too(tmp_path: Path, *, of_logger: bool) -> None:
     logger = logging.getLogger(LOGGER)
-    line = Line(logger, logging.INFO, "request")
+    line = Line(logger, logging.INFO, "request", ["status"])
     with only_ours(tmp_path / "log") as handler:
         chooser = logger if of_logger else handler
 
@@ -139,9 +139,9 @@ def test_filters_are_asked_for_lines_too(tmp_path: Path, *, of_logger: bool) -> 
             return False
 
         chooser.addFilter(refuses)
-        line.write({"status": 200})
+        line.write(200)
         chooser.removeFilter(refuses)
-        line.write({"status": 201})
+        line.write(201)
     assert [each["status"] for each in told(tmp_path / "log")] == [201]
 
 
