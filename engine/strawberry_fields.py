@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FunctionType
 from typing import Any, TypeAlias, cast
 
 from graphql import (
@@ -326,11 +327,14 @@ class StrawberryFields:
 
 
 def is_second(name: str, function: Callable[..., Value]) -> bool:
-    """Whether a function itself, not one that it wraps, takes this after the object."""
-    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    return [
-        (parameter.name, parameter.kind) for parameter in list(parameters)[1:2]
-    ] == [(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    """Whether a function takes this after the object, by its place too.
+
+    Told by its code: the signature may be that of another function, which it wraps.
+    """
+    if not isinstance(function, FunctionType):
+        return False
+    code = function.__code__
+    return code.co_argcount > 1 and code.co_varnames[1] == name
 
 
 def method_call(

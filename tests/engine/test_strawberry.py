@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -389,11 +390,23 @@ def by_name(method: Callable[..., str]) -> Callable[..., str]:
     return inner
 
 
+def by_name_signed(method: Callable[..., str]) -> Callable[..., str]:
+    """As other decorators do, which also say that they take what it takes."""
+    inner: Any = by_name(method)
+    inner.__signature__ = inspect.signature(method)
+    return cast(Callable[..., str], inner)
+
+
 @strawberry.type
 class Asks:
     @strawberry.field
     @by_name
     def wrapped(self, info: strawberry.Info, a: str) -> str:
+        return f"{a} {info.field_name}"
+
+    @strawberry.field
+    @by_name_signed
+    def signed(self, info: strawberry.Info, a: str) -> str:
         return f"{a} {info.field_name}"
 
     @strawberry.field
@@ -409,7 +422,7 @@ class Asks:
         return f"{a} {info.field_name}"
 
 
-@pytest.mark.parametrize("name", ["wrapped", "named", "last", "second"])
+@pytest.mark.parametrize("name", ["wrapped", "signed", "named", "last", "second"])
 def test_a_method_gets_its_info_wherever_it_takes_it(name: str) -> None:
     engine = Engine(strawberry.Schema(Asks)._schema)
     document = parse(f'{{ {name}(a: "an") }}')
