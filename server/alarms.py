@@ -25,6 +25,10 @@ class Alarms(dict[Ring, float]):
         self._after_s = after_s
         self._timer: asyncio.TimerHandle | None = None
 
+    def __repr__(self) -> str:
+        """Their number alone: who waits for one is a request, with its address."""
+        return f"<{type(self).__name__} {len(self)}>"
+
     def set(self, ring: Ring) -> None:
         """Call `ring`, which is not set yet, in `after_s`, unless it is popped."""
         due = self[ring] = self.loop.time() + self._after_s

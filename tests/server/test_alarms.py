@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from clock import timeless
 
@@ -27,6 +28,9 @@ class Bell:
 def nothing() -> None: ...
 
 
+def nothing_of(_whose: str) -> None: ...
+
+
 def test_each_rings_in_its_time_unless_it_is_called_off() -> None:
     async def work() -> None:
         rang: list[tuple[str, float]] = []
@@ -39,6 +43,15 @@ def test_each_rings_in_its_time_unless_it_is_called_off() -> None:
         await asyncio.sleep(10)
         assert rang == [("a", 2.0), ("c", 3.0)]
         alarms.pop(first.ring, None)  # to no purpose
+
+    timeless(work())
+
+
+def test_nobody_reads_in_a_log_whose_alarms_they_are() -> None:
+    async def work() -> None:
+        alarms = Alarms(asyncio.get_running_loop(), 2.0)
+        alarms.set(partial(nothing_of, "secret"))
+        assert repr(alarms) == "<Alarms 1>"
 
     timeless(work())
 
