@@ -277,6 +277,7 @@ class UpstreamHTTP:
         self,
         request: Outgoing,
         scope: CallScope,
+        *,
         ends_at: float = 0.0,
         broke: bool = False,
         answered: bool = False,
@@ -322,8 +323,11 @@ class UpstreamHTTP:
         finally:
             if reader is not None:
                 scope.reads.discard(reader)
-        answered = answered or answer is not None
-        return await self._deliver(request, scope, ends_at, answer is None, answered)
+        broke = answer is None
+        answered = answered or not broke
+        return await self._deliver(
+            request, scope, ends_at=ends_at, broke=broke, answered=answered
+        )
 
     def _check_coding(self, request: Outgoing, answer: Answer) -> None:
         """Raises: UpstreamResponseError."""

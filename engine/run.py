@@ -25,7 +25,7 @@ from .complete import complete
 from .leaf import dispose, null_error
 from .level import Level
 from .plan import Arguments, Field, Plan, Shared, Slot, Value
-from .wait import BatchWait, Turn, Wait, begun
+from .wait import VALUES, BatchWait, Turn, Wait, begun
 
 running = asyncio.get_running_loop
 
@@ -152,7 +152,7 @@ class Run:
             # Asked for once: on CPython 3.11 it is a system call.
             loop = self.loop = self.loop or running()
             for turn in self.turns[1:]:
-                values = turn[5]
+                values = turn[VALUES]
                 values[0] = begun(values[0], loop)
 
     def divide(self) -> None:
@@ -358,7 +358,7 @@ class Run:
 
         A loader gives one future to all who ask for the same key.
         """
-        return any(future is turn[5][0] for turn in self.turns) or any(
+        return any(future is turn[VALUES][0] for turn in self.turns) or any(
             value is future and n not in wait.dropped
             for wait in self.active
             for n, value in enumerate(wait.values)

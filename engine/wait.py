@@ -15,7 +15,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from types import CoroutineType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .leaf import dispose
 from .level import Level
@@ -35,6 +35,8 @@ Turn: TypeAlias = (
     "tuple[type[Wait], Level, Field, Sequence[int], Sequence[Slot] | None,"
     " list[Value], Then]"
 )
+# Where its values stand.
+VALUES: Final = 5
 
 
 class Wait:
