@@ -14,7 +14,6 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Conduit on MongoDB (conduit.md §11).
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
 _OBJECT_ID_LENGTH: Final = 24
-UUID_LENGTH: Final = 36
 
 # The rows that everybody asks for are few; some 2 MB of each kind at most.
 _CHECKED_KEPT: Final = 8192

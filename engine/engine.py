@@ -221,9 +221,13 @@ class Engine:
             return ExecutionResult(None, errors=ready)
         self.count(ready)
         return self.reference.execute(
-            document, root_value, context_value, variable_values, operation_name,
+            document,
+            root_value,
+            context_value,
+            variable_values,
+            operation_name,
             operation_extensions,
-        )  # fmt: skip
+        )
 
     def ready(
         self, operation: Operation, given: dict[str, Any], key: Key | None

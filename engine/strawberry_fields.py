@@ -226,6 +226,18 @@ class StrawberryFields:
         else:
             field.arguments = lambda run: converted(coerced(run))
 
+    def info(
+        self,
+        definition: StrawberryField,
+        run: Run,
+        field: Field,
+        level: Level,
+        row: int,
+    ) -> Any:
+        """What strawberry tells a function of where it is called."""
+        raw = lazy_info(run, field, level, row)
+        return self.info_class(_raw_info=raw, _field=definition)
+
     def direct_batch(
         self, batch: Callable[..., Value], definition: StrawberryField
     ) -> Callable[..., Value]:
@@ -235,7 +247,6 @@ class StrawberryFields:
             return lambda _run, _field, _level, _row, sources, arguments: function(
                 sources, **arguments
             )
-        info_class = self.info_class
 
         def call(
             run: Run,
@@ -245,8 +256,7 @@ class StrawberryFields:
             sources: Sequence[Value],
             arguments: Arguments,
         ) -> Value:
-            raw = lazy_info(run, field, level, row)
-            info = info_class(_raw_info=raw, _field=definition)
+            info = self.info(definition, run, field, level, row)
             return function(sources, info, **arguments)
 
         return call
@@ -270,7 +280,6 @@ class StrawberryFields:
                 )
             if info and self.info_class is Info and is_second(info.name, function):
                 return method_call(function, definition)
-        info_class = self.info_class
 
         def call(
             run: Run,
@@ -282,8 +291,7 @@ class StrawberryFields:
         ) -> Value:
             given = {**arguments, **dict.fromkeys(named, source)}
             if info:
-                raw = lazy_info(run, field, level, row)
-                given[info.name] = info_class(_raw_info=raw, _field=definition)
+                given[info.name] = self.info(definition, run, field, level, row)
             return function(source, **given) if wants_self else function(**given)
 
         return call
@@ -292,7 +300,7 @@ class StrawberryFields:
         self, definition: StrawberryField, handlers: Handlers
     ) -> Callable[..., Value]:
         """The same, with what the handlers make of its exceptions."""
-        call, info_class = self.direct_call(definition), self.info_class
+        call = self.direct_call(definition)
 
         async def attempt(
             run: Run,
@@ -315,8 +323,7 @@ class StrawberryFields:
                 )
                 if handler is None:
                     raise
-                raw = lazy_info(run, field, level, row)
-                info = info_class(_raw_info=raw, _field=definition)
+                info = self.info(definition, run, field, level, row)
                 told = handler.handle(error, field=definition, info=info)
                 result = await await_maybe(told)
                 if result is None:  # declined

@@ -133,9 +133,7 @@ class LineHandler(logging.Handler):
             now, request_id = self.json.opening(time.time())
             line = encoded(made(now, *kind, request_id, *values)) + b"\n"
             with self.lock or nullcontext():
-                sent = os.write(self._descriptor, line)
-                if sent < len(line):
-                    self._write(line[sent:])
+                self._write(line)
         except Exception:
             self.handleError(logging.makeLogRecord({"msg": kind[-1]}))
 

@@ -101,18 +101,8 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """As uvicorn has it, less the timer that we do not set, and with a bound."""
         self._head_bytes += len(data)
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
-        except httptools.HttpParserUpgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-            else:
-                self._unsupported_upgrade_warning()
+        super().data_received(data)
         if self._head_bytes > LARGEST_HEAD_BYTES:
             self._end_large_head()
         if self._head_timer is None:
@@ -158,9 +148,7 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
         scope[DIRECT] = cycle
         self.headers = []  # for trailers, which nobody reads
         if idle:
-            task = self.loop.create_task(cycle.run_asgi(self.app))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
@@ -242,6 +230,9 @@ class StreamingHTTPProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         # A next request may have begun, and is bounded as such.
         self._idle_since = None if self._in_head else self.loop.time()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Nothing: an idle connection has no timer of its own for each request."""
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size() > 0:

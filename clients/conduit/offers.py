@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final
 
 from clients.errors import RateLimitedError
-from clients.ids import UUID_LENGTH, is_object_id
+from clients.ids import is_object_id, is_uuid
 
 # How long an answer "no such route" is believed.
 ABSENCE_S: Final = 300.0
@@ -50,8 +50,7 @@ class Offers:
 
     def note_id(self, id: str) -> None:
         """Learn from any id of Conduit's which kind it makes (conduit.md §1)."""
-        # Each request tells one: their lengths tell them apart as well as their forms.
-        if len(id) == UUID_LENGTH:
+        if is_uuid(id):
             self.object_ids = False
         elif is_object_id(id):
             self.object_ids = True

@@ -113,9 +113,7 @@ def message(
         lines += _lines(headers)
         if "Host" in headers:
             at = ""
-    theirs = f"{address}{token}{target}"
-    if "\r" in theirs or "\n" in theirs or "\0" in theirs:
-        raise refused("a character cannot be sent")
+    _check(f"{address}{token}{target}")
     via = "" if address is None else f"\r\nX-Forwarded-For: {address}"
     by = "" if token is None else f"\r\nAuthorization: Bearer {token}"
     try:
@@ -131,10 +129,14 @@ def _lines(headers: Mapping[str, str]) -> str:
         ours = name.lower() in _OURS and name != "Host"
         if ours or not _TOKEN.fullmatch(name):
             raise refused("the name of a header cannot be sent")
-        if "\r" in value or "\n" in value or "\0" in value:
-            # It would end a line of the head.
-            raise refused("a character cannot be sent")
+        _check(value)
     return "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+
+
+def _check(text: str) -> None:
+    """Raises: TransportError for what would end a line of the head."""
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise refused("a character cannot be sent")
 
 
 def _encoded(target: str) -> str:
