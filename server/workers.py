@@ -10,7 +10,6 @@ listens no more, requests in flight finish, sockets and streams are told, and it
 
 import asyncio
 import contextlib
-import gc
 import logging
 import multiprocessing
 import os
@@ -25,6 +24,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import multiprocess
 
+from . import memory
 from .protocols import LEAVING, ServingConfig, StreamingHTTPProtocol
 
 # Beyond what requests may take: uploads that are given up clean up behind themselves.
@@ -44,7 +44,8 @@ class ServingProcess(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _set_aside_what_stays()
+        memory.keep_what_is_freed()
+        memory.set_aside_what_stays()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A second signal, or Ctrl-C, leaves the delay out."""
@@ -79,18 +80,6 @@ class ServingProcess(uvicorn.Server):
         # A signal's handler cannot wake the loop, so it is looked for.
         while time.monotonic() < ends_at and not self._hurried:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-
-
-def _set_aside_what_stays() -> None:
-    """Spare the garbage collector the schema and the modules, which live to the end.
-
-    They are a few hundred thousand objects, and were looked through again and again:
-    11 % of a query's CPU. What a request leaves behind is freed when it ends; cycles
-    are rare, so they are looked for less often than after every 700 objects.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 class Worker(multiprocess.Process):
