@@ -7,12 +7,12 @@ signed in.
 
 Of those who may come few run at once, and the others stand in line. Where a thousand
 run at once each costs half as much again as where twenty do: what it works on has left
-the processor's caches whenever its turn comes. So as long as there is no CPU to spare,
-one begins when another has ended.
+the processor's caches whenever its turn comes. The larger the answers are, the fewer
+fit in there. So as long as there is no CPU to spare, one begins when another has ended.
 
-Who waits for an upstream uses no CPU and keeps nobody out: every few milliseconds as
-many are let in as there is CPU to spare, and one in any case. An upstream that hangs
-therefore holds up nobody who does not need it.
+Who waits for an upstream uses no CPU and keeps nobody out: every few milliseconds more
+may run if there is CPU to spare, fewer if there is none, and one is let in in any case.
+An upstream that hangs therefore holds up nobody who does not need it.
 """
 
 import asyncio
@@ -27,9 +27,17 @@ from schema.limits import Limit
 
 from .refusals import RefusalCode, RefusalError
 
-# Enough to keep one process at work while most of them wait for an upstream.
+# Enough to keep one process at work, with answers of up to 33 KiB. Of larger ones as
+# many as are `ROOM_BYTES` together, which their rows and bodies are several times of.
 AT_ONCE: Final = 24
+LEAST_AT_ONCE: Final = 4
+ROOM_BYTES: Final = 800 * 1024
 LOOK_S: Final = 0.005
+# A processor that was idle for less of the time is busy.
+SPARE: Final = 0.05
+# Of those who run beyond `at_once`, at each look while it is busy: half of them within
+# 0.45 s. If it were sooner, their number would swing with an upstream's delay.
+LESS: Final = 1 / 128
 # A client that has waited so long has better things to do than to be served.
 LONGEST_WAIT_S: Final = 10.0
 
@@ -54,6 +62,10 @@ class Admission:
         # Operations that have entered and not left, also those in line.
         self.count = 0
         self._by_person: dict[str, int] = {}
+        # How many run at once, and how many more while that leaves CPU to spare.
+        self.at_once = AT_ONCE
+        self._beyond = 0.0
+        self._mean_bytes = 1.0
         # Each one's turn, and since when it is waited for.
         self._line: OrderedDict[asyncio.Future[None], float] = OrderedDict()
         self._looked_at = (0.0, 0.0)
@@ -62,7 +74,7 @@ class Admission:
     def enter(self, person: str, request_id: str = "") -> None:
         """Count one operation, if there may be one more; `leave` must follow.
 
-        It may begin if `count` is not above `AT_ONCE`; else it is to `stand_in_line`.
+        It may begin if `count` is not above `at_once`; else it is to `stand_in_line`.
         Raises: RefusalError 429, 503.
         """
         of_person = self._by_person.get(person, 0) + 1
@@ -81,15 +93,21 @@ class Admission:
             self._by_person[person] = left
         else:
             del self._by_person[person]
-        if self._line and self._running < AT_ONCE:
+        if self._line and self._running < self.at_once + self._beyond:
             self._let_in(1)
+
+    def weigh(self, size: int) -> None:
+        """An answer had so many bytes: the larger they are, the fewer run at once."""
+        self._mean_bytes += (size - self._mean_bytes) / 32
+        room = int(ROOM_BYTES / self._mean_bytes)
+        self.at_once = min(AT_ONCE, max(LEAST_AT_ONCE, room))
 
     async def stand_in_line(self) -> None:
         """Wait until one who has entered may begin. First come, first served.
 
         Raises: RefusalError 503.
         """
-        if self._running <= AT_ONCE:
+        if self._running <= self.at_once + self._beyond:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line[turn] = self._now()
@@ -120,7 +138,11 @@ class Admission:
         before, cpu_before = self._looked_at
         now = self._now()
         spare = 1 - (self._cpu() - cpu_before) / max(now - before, LOOK_S / 2)
-        self._let_in(max(1, int(AT_ONCE * spare)))
+        if spare > SPARE:
+            self._beyond = max(0.0, self._running + self.at_once * (spare - 1))
+        else:
+            self._beyond *= 1 - LESS
+        self._let_in(max(1, int(self.at_once + self._beyond) - self._running))
         long_ago = now - LONGEST_WAIT_S
         for turn in list(takewhile(lambda one: self._line[one] < long_ago, self._line)):
             del self._line[turn]
@@ -129,6 +151,8 @@ class Admission:
         self._look = None
         if self._line:
             self._look_later()
+        else:
+            self._beyond = 0.0
 
 
 def _check(

@@ -23,7 +23,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import RequestContext
 from schema.build import ANY_OPERATION
 
-from .admission import AT_ONCE, Admission
+from .admission import Admission
 from .alarms import Alarms
 from .answer import Answer
 from .answer_size import is_longer
@@ -116,6 +116,7 @@ class GraphQLEndpoint:
         codes = codes_of(payload) if result.errors else []
         trace.error_codes += codes
         body = orjson.dumps(payload)
+        self._admission.weigh(len(body))
         if len(body) > self._response_bytes.bound or self._measured_calls is not None:
             self._check_limits(len(trace.calls), len(body), trace.request_id)
         if file is not None:
@@ -190,7 +191,7 @@ class GraphQLEndpoint:
             request = resources.documents.resolve(request)
             context.trusted_document = request.trusted
             with WhilePresent(receive, resources.presence, context):
-                if admission.count > AT_ONCE:
+                if admission.count > admission.at_once:
                     await admission.stand_in_line()
                 result = await self._schema.execute(
                     request.query,

@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from schema.limits import Limit
-from server.admission import AT_ONCE, LONGEST_WAIT_S, LOOK_S, Admission
+from server.admission import (
+    AT_ONCE,
+    LEAST_AT_ONCE,
+    LONGEST_WAIT_S,
+    LOOK_S,
+    Admission,
+)
 from server.refusals import RefusalError
 from tests.clock import timeless
 
@@ -41,7 +47,7 @@ async def operation(admission: Admission) -> AsyncIterator[None]:
     """As `graphql.py` has it."""
     admission.enter("a")
     try:
-        if admission.count > AT_ONCE:
+        if admission.count > admission.at_once:
             await admission.stand_in_line()
         yield
     finally:
@@ -185,3 +191,139 @@ def test_nothing_is_looked_after_when_nobody_waits() -> None:
         await asyncio.gather(*running, return_exceptions=True)
 
     timeless(run())
+
+
+class Clients:
+    """Ask again when they are answered. An operation works, waits, and works again.
+
+    The processor has one operation at a time; all times are seconds of the loop.
+    """
+
+    _wait_s: float
+
+    def __init__(self, *, work_s: float, answer_bytes: int) -> None:
+        self._work_s, self._size = work_s, answer_bytes
+        self._processor = asyncio.Lock()
+        self.worked_s = 0.0
+        self.running = 0
+        self._asking: list[asyncio.Task[None]] = []
+        clock = asyncio.get_running_loop().time
+        self.doors = Admission(OFF, OFF, now=clock, cpu=lambda: self.worked_s)
+
+    def come(self, number: int, *, wait_s: float) -> None:
+        self._wait_s = wait_s
+        self.stay = True
+        self._asking += [asyncio.create_task(self._ask()) for _ in range(number)]
+
+    async def go(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        while self.stay:
+            async with operation(self.doors):
+                self.running += 1
+                try:
+                    await self._work()
+                    await asyncio.sleep(self._wait_s)
+                    await self._work()
+                    self.doors.weigh(self._size)
+                finally:
+                    self.running -= 1
+
+    async def _work(self) -> None:
+        async with self._processor:
+            await asyncio.sleep(self._work_s / 2)
+            self.worked_s += self._work_s / 2
+
+    async def share_used(self, of_s: float) -> float:
+        before = self.worked_s
+        await asyncio.sleep(of_s)
+        return (self.worked_s - before) / of_s
+
+
+def loaded(
+    number: int,
+    trial: Callable[[Clients], Awaitable[None]],
+    *,
+    work_s: float,
+    wait_s: float,
+    answer_bytes: int,
+    hang: int = 0,
+) -> None:
+    """`trial` under the load of so many clients, after a second of it.
+
+    Of those who came before them some `hang`: they wait without end.
+    """
+
+    async def run() -> None:
+        clients = Clients(work_s=work_s, answer_bytes=answer_bytes)
+        hanging = [asyncio.create_task(operate(clients.doors)) for _ in range(hang)]
+        clients.come(number, wait_s=wait_s)
+        await asyncio.sleep(1)
+        await trial(clients)
+        await clients.go()
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+    timeless(run())
+
+
+@pytest.mark.parametrize("wait_s", [0.05, 0.2])
+@pytest.mark.parametrize(("work_s", "answer_bytes"), [(8e-4, 14_000), (1e-3, 180_000)])
+def test_a_slow_upstream_leaves_no_processor_idle(
+    wait_s: float, work_s: float, answer_bytes: int
+) -> None:
+    async def trial(clients: Clients) -> None:
+        assert await clients.share_used(4) > 0.85
+
+    loaded(1024, trial, work_s=work_s, wait_s=wait_s, answer_bytes=answer_bytes)
+
+
+@pytest.mark.parametrize(
+    ("answer_bytes", "at_once"),
+    [(14_000, AT_ONCE), (100_000, 8), (10_000_000, LEAST_AT_ONCE)],
+)
+def test_the_larger_the_answers_the_fewer_run_at_once(
+    answer_bytes: int, at_once: int
+) -> None:
+    async def trial(clients: Clients) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            # One more is let in at each look, and runs beside them for a while.
+            assert at_once <= clients.running <= at_once + 2
+        assert await clients.share_used(1) > 0.99
+
+    loaded(256, trial, work_s=1e-3, wait_s=0, answer_bytes=answer_bytes)
+
+
+def test_those_who_may_run_beyond_the_others_grow_fewer_when_nobody_waits() -> None:
+    async def trial(clients: Clients) -> None:
+        assert clients.running > 4 * AT_ONCE
+        clients._wait_s = 0
+        await asyncio.sleep(5)
+        assert clients.running <= AT_ONCE + 2
+
+    loaded(1024, trial, work_s=1e-3, wait_s=0.2, answer_bytes=14_000)
+
+
+def test_a_crowd_that_has_gone_leaves_no_room_for_the_next() -> None:
+    async def trial(clients: Clients) -> None:
+        assert clients.running > 4 * AT_ONCE
+        clients.stay = False  # each goes with its answer
+        await asyncio.sleep(2)
+        assert clients.running == 0
+        clients.come(3 * AT_ONCE, wait_s=0)
+        await asyncio.sleep(1)
+        assert clients.running <= AT_ONCE + 2
+
+    loaded(1024, trial, work_s=1e-3, wait_s=0.2, answer_bytes=14_000)
+
+
+def test_many_that_hang_hold_up_nobody_else() -> None:
+    async def trial(clients: Clients) -> None:
+        assert await clients.share_used(4) > 0.75
+
+    loaded(64, trial, work_s=1e-3, wait_s=0, answer_bytes=180_000, hang=200)

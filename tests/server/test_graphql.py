@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
+from server.admission import Admission
 from server.app import create_app
 from server.guard import DRAIN_BYTES
 from server.settings import Settings
@@ -313,3 +314,12 @@ async def test_head_answers_as_get_without_the_body(http: httpx.AsyncClient) -> 
     response = await http.head("/graphql", params={"query": "{ __typename }"})
     assert response.status_code == 200
     assert response.content == b""
+
+
+async def test_large_answers_are_heard_of_where_operations_begin(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(Admission, "weigh", lambda _, size: heard.append(size))
+    answers = [await post(http, FINE), await post(http, {"query": "{ nothing }"})]
+    assert heard == [len(answer.content) for answer in answers]
