@@ -68,7 +68,8 @@ class Admission:
         self._mean_bytes = 1.0
         # Each one's turn, and since when it is waited for.
         self._line: OrderedDict[asyncio.Future[None], float] = OrderedDict()
-        self._looked_at = (0.0, 0.0)
+        # Of the last look: the clock and the CPU time.
+        self._looked_at = (now(), cpu())
         self._look: asyncio.TimerHandle | None = None
 
     def enter(self, person: str, request_id: str = "") -> None:
@@ -112,7 +113,10 @@ class Admission:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line[turn] = self._now()
         if self._look is None:
-            self._look_later()
+            if self._line[turn] - self._looked_at[0] < LOOK_S:
+                self._look_later()
+            else:
+                self._look_around()
         try:
             await turn
         finally:
@@ -130,14 +134,13 @@ class Admission:
                 turn.set_result(None)
 
     def _look_later(self) -> None:
-        self._looked_at = (self._now(), self._cpu())
         loop = asyncio.get_running_loop()
         self._look = loop.call_later(LOOK_S, self._look_around)
 
     def _look_around(self) -> None:
         before, cpu_before = self._looked_at
-        now = self._now()
-        spare = 1 - (self._cpu() - cpu_before) / max(now - before, LOOK_S / 2)
+        self._looked_at = now, cpu = self._now(), self._cpu()
+        spare = 1 - (cpu - cpu_before) / max(now - before, LOOK_S / 2)
         if spare > SPARE:
             self._beyond = max(0.0, self._running + self.at_once * (spare - 1))
         else:

@@ -67,9 +67,9 @@ class Crowd:
         self._admission = admission
         self.begun: list[int] = []
         self.ends = [asyncio.Event() for _ in range(size)]
-        self.tasks = [asyncio.create_task(self._operate(n)) for n in range(size)]
+        self.tasks = [asyncio.create_task(self.operate(n)) for n in range(size)]
 
-    async def _operate(self, number: int) -> None:
+    async def operate(self, number: int) -> None:
         async with operation(self._admission):
             self.begun.append(number)
             await self.ends[number].wait()
@@ -177,6 +177,34 @@ def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
         assert doors.count == 0
 
     timeless(run())
+
+
+def test_one_more_begins_at_once_where_there_was_cpu_to_spare() -> None:
+    async def trial(crowd: Crowd) -> None:
+        crowd.begun.clear()
+        await asyncio.sleep(1)
+        one = asyncio.create_task(crowd.operate(0))
+        await asyncio.sleep(0)
+        assert crowd.begun == [0]
+        one.cancel()
+
+    crowded(AT_ONCE, trial, busy=False)
+
+
+def test_one_more_waits_for_its_turn_where_there_was_none() -> None:
+    async def trial(crowd: Crowd) -> None:
+        crowd.begun.clear()
+        await asyncio.sleep(1)
+        # One is let in at each look, which the first of them is.
+        more = [asyncio.create_task(crowd.operate(n)) for n in range(3)]
+        await asyncio.sleep(0)
+        assert crowd.begun == [0]
+        await asyncio.sleep(LOOK_S)
+        assert crowd.begun == [0, 1]
+        for task in more:
+            task.cancel()
+
+    crowded(AT_ONCE, trial, busy=True)
 
 
 def test_nothing_is_looked_after_when_nobody_waits() -> None:
