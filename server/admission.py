@@ -8,7 +8,7 @@ signed in.
 Of those who may come few run at once, and the others stand in line. Where a thousand
 run at once each costs half as much again as where twenty do: what it works on has left
 the processor's caches whenever its turn comes. The larger the answers are, the fewer
-fit in there. So as long as there is no CPU to spare, one begins when another has ended.
+fit in there. So while there is no CPU to spare, one begins when another has ended.
 
 Who waits for an upstream uses no CPU and keeps nobody out: every few milliseconds more
 may run if there is CPU to spare, fewer if there is none, and one is let in in any case.
@@ -21,6 +21,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import takewhile
+from math import ceil
 from typing import Final
 
 from schema.limits import Limit
@@ -35,9 +36,9 @@ ROOM_BYTES: Final = 800 * 1024
 LOOK_S: Final = 0.005
 # A processor that was idle for less of the time is busy.
 SPARE: Final = 0.05
-# Of those who run beyond `at_once`, at each look while it is busy: half of them within
-# 0.45 s. If it were sooner, their number would swing with an upstream's delay.
-LESS: Final = 1 / 128
+# While it is busy, half of those who run beyond `at_once` are no longer allowed after
+# this. If it were sooner, their number would swing with an upstream's delay.
+HALF_S: Final = 0.45
 # A client that has waited so long has better things to do than to be served.
 LONGEST_WAIT_S: Final = 10.0
 
@@ -94,29 +95,31 @@ class Admission:
             self._by_person[person] = left
         else:
             del self._by_person[person]
-        if self._line and self._running < self.at_once + self._beyond:
-            self._let_in(1)
+        if self._line:
+            self._let_in(self._room)
 
     def weigh(self, size: int) -> None:
         """An answer had so many bytes: the larger they are, the fewer run at once."""
-        self._mean_bytes += (size - self._mean_bytes) / 32
-        room = int(ROOM_BYTES / self._mean_bytes)
-        self.at_once = min(AT_ONCE, max(LEAST_AT_ONCE, room))
+        size_or_less = min(size, ROOM_BYTES // LEAST_AT_ONCE)
+        self._mean_bytes += (size_or_less - self._mean_bytes) / 32
+        self.at_once = min(AT_ONCE, int(ROOM_BYTES / self._mean_bytes))
 
     async def stand_in_line(self) -> None:
         """Wait until one who has entered may begin. First come, first served.
 
         Raises: RefusalError 503.
         """
-        if self._running <= self.at_once + self._beyond:
+        if self._room >= 0:
+            return
+        now = self._now()
+        if not self._line and now - self._looked_at[0] >= LOOK_S:
+            # This is a look, which lets in one in any case.
+            self._looked_at = (now, self._cpu())
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line[turn] = self._now()
+        self._line[turn] = now
         if self._look is None:
-            if self._line[turn] - self._looked_at[0] < LOOK_S:
-                self._look_later()
-            else:
-                self._look_around()
+            self._look_later()
         try:
             await turn
         finally:
@@ -126,8 +129,13 @@ class Admission:
     def _running(self) -> int:
         return self.count - len(self._line)
 
+    @property
+    def _room(self) -> int:
+        """How many more may run; negative: how many fewer."""
+        return ceil(self.at_once + self._beyond) - self._running
+
     def _let_in(self, number: int) -> None:
-        while number and self._line:
+        while number > 0 and self._line:
             turn, _ = self._line.popitem(last=False)
             if not turn.done():  # else whoever waited is just going
                 number -= 1
@@ -138,20 +146,20 @@ class Admission:
         self._look = loop.call_later(LOOK_S, self._look_around)
 
     def _look_around(self) -> None:
+        self._look = None
         before, cpu_before = self._looked_at
         self._looked_at = now, cpu = self._now(), self._cpu()
         spare = 1 - (cpu - cpu_before) / max(now - before, LOOK_S / 2)
         if spare > SPARE:
             self._beyond = max(0.0, self._running + self.at_once * (spare - 1))
         else:
-            self._beyond *= 1 - LESS
-        self._let_in(max(1, int(self.at_once + self._beyond) - self._running))
+            self._beyond *= 0.5 ** ((now - before) / HALF_S)
+        self._let_in(max(1, self._room))
         long_ago = now - LONGEST_WAIT_S
         for turn in list(takewhile(lambda one: self._line[one] < long_ago, self._line)):
             del self._line[turn]
             if not turn.done():
                 turn.set_exception(_busy())
-        self._look = None
         if self._line:
             self._look_later()
         else:

@@ -210,6 +210,7 @@ class GraphQLEndpoint:
             raise TypeError(f"unexpected result of the schema: {type(result)}")
         most = self._response_bytes.enforced
         if context.may_swell and most is not None and is_longer(result.data, most):
+            admission.weigh(most)
             raise _too_large(most)
         return result
 

@@ -31,8 +31,8 @@ def keep_what_is_freed() -> None:
     """Keep the memory of large bodies for the next ones.
 
     By itself glibc gives it back at each end and asks for it anew, page by page: 50,000
-    page faults a second with bodies over 128 KiB. Now it keeps up to 32 MiB. Where the
-    C library has no `mallopt` (musl, macOS) nothing is done.
+    page faults a second with bodies over 128 KiB. Now it keeps up to 32 MiB at the end
+    of its heap. Where the C library has no `mallopt` (musl, macOS) nothing is done.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -30,7 +30,7 @@ SETTINGS = {"LIMIT_PAGE_SIZE": "250", "LIMIT_COST": "1000000"}
 @dataclass(frozen=True, slots=True)
 class Size:
     """An answer's number of objects, CPU µs of the request, and the server's share of
-    its core: medians of rounds. A server that has to wait pays for each time it wakes.
+    its core: medians of turns. A server that has to wait pays for each time it wakes.
     """
 
     objects: int

@@ -99,12 +99,15 @@ async def test_an_answer_that_repeats_one_text_is_refused_before_it_is_written(
         await caller.sign_in()
         data = await caller.data(create, input={"body": "x" * 1000})
         ids = [data["createNote"]["note"]["id"]] * 100
+        weighed: list[int] = []
         monkeypatch.setattr("server.graphql.orjson.dumps", dumps)
+        monkeypatch.setattr(Admission, "weigh", lambda _, size: weighed.append(size))
         body = {"query": repeat, "variables": {"ids": ids}}
         answer = await caller.post(body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"]["code"] == "RESPONSE_TOO_LARGE"
     assert max(written, default=0) < 100_000
+    assert weighed == [100_000]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 ROUNDS = 200
 BODIES = 16
 
@@ -54,6 +56,7 @@ def told_by(program: str) -> int:
     """The number that a process of its own prints; nothing of our shell is in it."""
     done = subprocess.run(
         [sys.executable, "-c", program],
+        cwd=ROOT,
         env={},
         check=True,
         stdout=subprocess.PIPE,
