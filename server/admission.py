@@ -28,11 +28,11 @@ from schema.limits import Limit
 
 from .refusals import RefusalCode, RefusalError
 
-# Enough to keep one process at work, with answers of up to 33 KiB. Of larger ones as
+# Enough to keep one process at work, with answers of up to 43 KiB. Of larger ones as
 # many as are `ROOM_BYTES` together, which their rows and bodies are several times of.
 AT_ONCE: Final = 24
 LEAST_AT_ONCE: Final = 4
-ROOM_BYTES: Final = 800 * 1024
+ROOM_BYTES: Final = 2**20
 LOOK_S: Final = 0.005
 # A processor that was idle for less of the time is busy.
 SPARE: Final = 0.05

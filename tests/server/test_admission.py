@@ -313,7 +313,7 @@ def test_a_slow_upstream_leaves_no_processor_idle(
 
 @pytest.mark.parametrize(
     ("answer_bytes", "at_once"),
-    [(14_000, AT_ONCE), (100_000, 8), (10_000_000, LEAST_AT_ONCE)],
+    [(14_000, AT_ONCE), (100_000, 10), (10_000_000, LEAST_AT_ONCE)],
 )
 def test_the_larger_the_answers_the_fewer_run_at_once(
     answer_bytes: int, at_once: int
