@@ -26,6 +26,7 @@ from .stub_answers import StubAnswers
 # Each connection asks as somebody else, so that no server can share a person's reads
 # between requests; fewer than may sign in from one address within a minute.
 PEOPLE = 16
+SIGN_INS_AT_ONCE = 16
 PASSWORD = "a-long-password-for-the-stub"  # noqa: S105 - nobody checks it
 PERSON = ("person0@example.com", PASSWORD)
 PLAIN_SESSION = "0123456789abcdef0123456789abcdef"
@@ -61,7 +62,7 @@ class Stage:
                 return [{"Authorization": f"Bearer person-{n}"} for n in numbers]
             case "sealed":
                 # Side by side: a thousand behind a slow upstream take minutes.
-                with ThreadPoolExecutor(PEOPLE) as pool:
+                with ThreadPoolExecutor(SIGN_INS_AT_ONCE) as pool:
                     names = map(_email, numbers)
                     return list(pool.map(running.sign_in, names, repeat(PASSWORD)))
 

@@ -28,11 +28,14 @@ from schema.limits import Limit
 
 from .refusals import RefusalCode, RefusalError
 
-# Enough to keep one process at work, with answers of up to 43 KiB. Of larger ones as
-# many as are `ROOM_BYTES` together, which their rows and bodies are several times of.
+# Enough to keep one process at work, with answers of up to 42 KiB. Of larger ones as
+# many as are `ROOM_BYTES` together, which their rows and bodies are several times of;
+# but so many in any case, since all of them may wait for an upstream.
 AT_ONCE: Final = 24
-LEAST_AT_ONCE: Final = 4
 ROOM_BYTES: Final = 2**20
+LEAST_AT_ONCE: Final = 4
+# How large answers are is told by about so many of the last.
+REMEMBERED: Final = 32
 LOOK_S: Final = 0.005
 # A processor that was idle for less of the time is busy.
 SPARE: Final = 0.05
@@ -100,8 +103,8 @@ class Admission:
 
     def weigh(self, size: int) -> None:
         """An answer had so many bytes: the larger they are, the fewer run at once."""
-        size_or_less = min(size, ROOM_BYTES // LEAST_AT_ONCE)
-        self._mean_bytes += (size_or_less - self._mean_bytes) / 32
+        size = min(size, ROOM_BYTES // LEAST_AT_ONCE)
+        self._mean_bytes += (size - self._mean_bytes) / REMEMBERED
         self.at_once = min(AT_ONCE, int(ROOM_BYTES / self._mean_bytes))
 
     async def stand_in_line(self) -> None:

@@ -179,7 +179,7 @@ def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
     timeless(run())
 
 
-def test_one_more_begins_at_once_where_there_was_cpu_to_spare() -> None:
+def test_one_more_begins_at_once_where_nobody_has_looked_for_long() -> None:
     async def trial(crowd: Crowd) -> None:
         crowd.begun.clear()
         await asyncio.sleep(1)
@@ -191,11 +191,11 @@ def test_one_more_begins_at_once_where_there_was_cpu_to_spare() -> None:
     crowded(AT_ONCE, trial, busy=False)
 
 
-def test_one_more_waits_for_its_turn_where_there_was_none() -> None:
+def test_of_several_more_one_begins_at_each_look_of_a_busy_process() -> None:
     async def trial(crowd: Crowd) -> None:
         crowd.begun.clear()
         await asyncio.sleep(1)
-        # One is let in at each look, which the first of them is.
+        # The first of them is a look itself.
         more = [asyncio.create_task(crowd.operate(n)) for n in range(3)]
         await asyncio.sleep(0)
         assert crowd.begun == [0]
