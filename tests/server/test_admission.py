@@ -57,7 +57,7 @@ async def operation(admission: Admission) -> AsyncIterator[None]:
 async def operate(admission: Admission) -> None:
     """Without end."""
     async with operation(admission):
-        await asyncio.sleep(1e9)
+        await asyncio.Event().wait()
 
 
 class Crowd:
