@@ -22,9 +22,8 @@ from .protocols import (
     StreamingHTTPProtocol,
 )
 from .settings import Settings, SettingsError
-from .workers import ServingProcess, Supervisor
+from .workers import BACKLOG, ServingProcess, Supervisor
 
-BACKLOG = 2048
 # Pools towards the upstreams, files, pipes: what clients may not take.
 OTHER_DESCRIPTORS = 500
 # How long a worker may take to start, or to say that it lives, before it is replaced.

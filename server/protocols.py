@@ -1,9 +1,10 @@
 """uvicorn's protocols, with what it leaves out: bounds, a farewell, a shorter way out.
 
-Named in `workers.py`; made by uvicorn for every connection. uvicorn has no time-out for
-a client that connects and says nothing, says its headers a byte at a time, or does not
-read what it is sent; nor, with httptools, a bound on the size of headers. Requests are
-put together here, in fewer steps than uvicorn's, and become a `Cycle` (`cycle.py`).
+Made by uvicorn for every connection, and by `workers.py` for the last ones. uvicorn has
+no time-out for a client that connects and says nothing, says its headers a byte at a
+time, or does not read what it is sent; nor, with httptools, a bound on the size of
+headers. Requests are put together here, in fewer steps than uvicorn's, and become a
+`Cycle` (`cycle.py`).
 Relies on uvicorn handing the lifespan's state to each protocol as `app_state`, its own
 settings as `config`, and on its `cycle`, the request under way.
 """
@@ -34,7 +35,7 @@ SLOW_BYTES: Final = 20 * 1024
 
 # A connection without a request may still ask, when nobody listens any more: what it
 # asks may be on the way, and closing would lose it unread.
-LAST_QUESTION_S: Final = 0.5
+LAST_QUESTION_S: Final = 1.0
 
 # uvloop tells the time in milliseconds.
 CLOCK_S: Final = 0.001

@@ -5,7 +5,8 @@ that stops says so before it refuses anybody, and no worker outlives its supervi
 
 On SIGTERM a process is first `leaving`: readiness fails and every answer says
 `Connection: close`, while new connections are still taken (`SHUTDOWN_DELAY_S`). Then it
-listens no more, requests in flight finish, sockets and streams are told, and it ends.
+listens no more, takes whom the kernel had connected by then, requests in flight finish,
+sockets and streams are told, and it ends.
 """
 
 import asyncio
@@ -29,6 +30,9 @@ from .protocols import LEAVING, ServingConfig, StreamingHTTPProtocol
 
 # Beyond what requests may take: uploads that are given up clean up behind themselves.
 CLEAN_UP_S: Final = 15.0
+
+# Connections that the kernel holds until they are taken on.
+BACKLOG: Final = 2048
 
 log = logging.getLogger("mainstem.workers")
 
@@ -54,6 +58,7 @@ class ServingProcess(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._take_leave()
+        await self._take_the_last(sockets or [])
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -80,6 +85,23 @@ class ServingProcess(uvicorn.Server):
         # A signal's handler cannot wake the loop, so it is looked for.
         while time.monotonic() < ends_at and not self._hurried:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+    async def _take_the_last(self, listening: list[socket.socket]) -> None:
+        """End listening, and serve whom the kernel has connected but nobody taken on.
+
+        The loop takes one a turn, and the kernel resets the others as listening ends:
+        for who connected, the question is lost. Nothing runs between the two here.
+        """
+        queued = [taken for each in listening for taken in _queued(each)]
+        for server in self.servers:
+            server.close()
+        for taken in queued:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: StreamingHTTPProtocol(
+                    self.config, self.server_state, self.lifespan.state
+                ),
+                taken,
+            )
 
 
 class Worker(multiprocess.Process):
@@ -128,6 +150,17 @@ class Supervisor(multiprocess.Multiprocess):
                 log.error("worker %s does not end and is killed", worker.pid)
                 worker.process.kill()
                 worker.process.join()
+
+
+def _queued(listening: socket.socket) -> Iterator[socket.socket]:
+    """Those in the kernel's queue, which holds no more than `BACKLOG`."""
+    for _ in range(BACKLOG):
+        try:
+            yield listening.accept()[0]
+        except ConnectionError:
+            continue  # it went while it waited
+        except OSError:
+            return  # nobody is left, or no descriptor
 
 
 def _end_with_parent() -> None:

@@ -28,7 +28,11 @@ class LiveServer:
     """A running `python -m server`."""
 
     process: subprocess.Popen[bytes]
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -38,6 +42,18 @@ class LiveServer:
         pid = self.process.pid
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return {int(child) for child in listed if "spawn_main" in _command(child)}
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """No process serves, as on a machine without a free core."""
+        stopped = self.workers() or {self.process.pid}
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -55,8 +71,9 @@ def live_server(
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until_alive(f"http://127.0.0.1:{port}", process)
-        yield LiveServer(process, f"http://127.0.0.1:{port}")
+        server = LiveServer(process, port)
+        wait_until_alive(server.url, process)
+        yield server
     finally:
         process.terminate()
         try:
@@ -64,6 +81,35 @@ def live_server(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Guests:
+    """Connections for one question each."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def come(self, number: int) -> None:
+        """Until the kernel has connected them; nobody need have taken them on."""
+        for _ in range(number):
+            stream = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams.append(stream)
+
+    def ask(self) -> None:
+        for _, writer in self._streams:
+            writer.write(b"GET /health/live HTTP/1.1\r\nhost: here\r\n\r\n")
+
+    async def answers(self) -> Counter[str]:
+        """The first lines of what each was told to the end; or what failed."""
+        told: Counter[str] = Counter()
+        for reader, writer in self._streams:
+            try:
+                told[(await reader.read()).decode().partition("\r\n")[0]] += 1
+            except OSError as error:
+                told[type(error).__name__] += 1
+            writer.close()
+        return told
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from life_harness import Crowd, LiveServer, is_running, live_server, until
+from life_harness import Crowd, Guests, LiveServer, is_running, live_server, until
 from live_harness import NOTES, socket, stream
 from processes_harness import Device, sign_in
 from processes_harness import client as http_client
@@ -81,10 +81,29 @@ async def test_term_cuts_no_answer_off_and_readiness_goes_first(
     assert sorted(said) == said, "it was ready again after it had said that it stops"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_whom_the_kernel_had_connected_when_listening_ends_is_answered(
+    sandbox: Sandbox, workers: int
+) -> None:
+    """The processes stand still while clients come, and end as they go on.
+
+    Tried without `_take_the_last`: all 40 are reset.
+    """
+    with live_server(sandbox, workers=workers, SHUTDOWN_DELAY_S="0") as server:
+        guests = Guests(server.port)
+        with server.standing_still():
+            await guests.come(40)
+            guests.ask()
+            server.send(signal.SIGTERM)
+            await asyncio.sleep(1)  # until the supervisor has told the workers
+        assert await guests.answers() == {"HTTP/1.1 200 OK": 40}
+        server.process.wait(20)
+
+
 async def test_who_does_not_look_at_readiness_is_served_to_the_end_and_then_refused(
     sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    """But for connections that the kernel holds in the instant when listening ends.
+    """But for who connects between the last look into the queue and its end.
 
     Tried with the supervisor listening on: all of the crowd waits in vain.
     """
