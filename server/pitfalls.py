@@ -201,8 +201,10 @@ PITFALLS: tuple[Pitfall, ...] = (
     ),
     Pitfall(
         "TLS: the certificate is not trusted",
-        "The upstream's certificate is from a private authority, or for another host.",
-        "Set CA_BUNDLE to the authority's PEM file; never switch verification off.",
+        "The upstream's certificate is from a private authority, for another host, or "
+        "lacks what RFC 5280 demands (Python 3.13 names the extension).",
+        "Set CA_BUNDLE to the authority's PEM file, and make a certificate anew that "
+        "lacks something; never switch verification off.",
         _no_answer("certificate"),
     ),
     Pitfall(

@@ -530,7 +530,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         name="CA_BUNDLE",
         meaning="PEM file of private certificate authorities, trusted beside the "
-        "public ones.",
+        "public ones. From Python 3.13 on their certificates need the extensions of "
+        "RFC 5280: key identifiers, and what the authority's key is for.",
         example="/etc/ssl/private-ca.pem",
     ),
     Variable(

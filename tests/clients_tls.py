@@ -27,6 +27,8 @@ class Authority:
         certificate = (
             _builder(self._subject, self._subject, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_signs_certificates(), critical=True)
+            .add_extension(self._key_identifier(), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.file = folder / f"{name}-ca.pem"
@@ -41,6 +43,7 @@ class Authority:
         certificate = (
             _builder(_named(self._name), self._subject, key.public_key())
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(self._authority_identifier(), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         chain = self._folder / f"{self._name}-{address}.pem"
@@ -56,6 +59,15 @@ class Authority:
         context.load_cert_chain(chain)
         context.set_alpn_protocols(list(protocols))
         return context
+
+    def _key_identifier(self) -> x509.SubjectKeyIdentifier:
+        return x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+
+    def _authority_identifier(self) -> x509.AuthorityKeyIdentifier:
+        """Without it Python 3.13 trusts no certificate."""
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+            self._key_identifier()
+        )
 
 
 async def answer_once(
@@ -89,6 +101,14 @@ def _alternative(address: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(address))
     except ValueError:
         return x509.DNSName(address)
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    others = (
+        "digital_signature content_commitment key_encipherment data_encipherment "
+        "key_agreement crl_sign encipher_only decipher_only"
+    )
+    return x509.KeyUsage(key_cert_sign=True, **dict.fromkeys(others.split(), False))
 
 
 def _named(name: str) -> x509.Name:
