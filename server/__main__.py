@@ -22,8 +22,10 @@ from .protocols import (
     StreamingHTTPProtocol,
 )
 from .settings import Settings, SettingsError
-from .workers import BACKLOG, ServingProcess, Supervisor
+from .workers import ServingProcess, Supervisor
 
+# Connections that the kernel holds until they are taken on.
+BACKLOG = 2048
 # Pools towards the upstreams, files, pipes: what clients may not take.
 OTHER_DESCRIPTORS = 500
 # How long a worker may take to start, or to say that it lives, before it is replaced.
@@ -73,6 +75,7 @@ def serving_config(settings: Settings) -> ServingConfig:
         factory if several else create_app(settings),
         factory=several,
         workers=listen.workers,
+        backlog=BACKLOG,
         loop="uvloop",
         http=StreamingHTTPProtocol,
         ws=AbortingSocketProtocol,

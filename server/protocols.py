@@ -34,7 +34,8 @@ SLOW_S: Final = 20.0
 SLOW_BYTES: Final = 20 * 1024
 
 # A connection without a request may still ask, when nobody listens any more: what it
-# asks may be on the way, and closing would lose it unread.
+# asks may be on the way, and closing would lose it unread. A client that is far away,
+# or has no core to itself, takes most of a second.
 LAST_QUESTION_S: Final = 1.0
 
 # uvloop tells the time in milliseconds.

@@ -31,9 +31,6 @@ from .protocols import LEAVING, ServingConfig, StreamingHTTPProtocol
 # Beyond what requests may take: uploads that are given up clean up behind themselves.
 CLEAN_UP_S: Final = 15.0
 
-# Connections that the kernel holds until they are taken on.
-BACKLOG: Final = 2048
-
 log = logging.getLogger("mainstem.workers")
 
 
@@ -92,16 +89,19 @@ class ServingProcess(uvicorn.Server):
         The loop takes one a turn, and the kernel resets the others as listening ends:
         for who connected, the question is lost. Nothing runs between the two here.
         """
-        queued = [taken for each in listening for taken in _queued(each)]
+        most = self.config.backlog
+        queued = [taken for each in listening for taken in _queued(each, most)]
         for server in self.servers:
             server.close()
+        loop = asyncio.get_running_loop()
         for taken in queued:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: StreamingHTTPProtocol(
-                    self.config, self.server_state, self.lifespan.state
-                ),
-                taken,
-            )
+            await loop.connect_accepted_socket(self._protocol, taken)
+
+    def _protocol(self) -> StreamingHTTPProtocol:
+        """As uvicorn makes it for a connection; its own maker is out of reach."""
+        return StreamingHTTPProtocol(
+            self.config, self.server_state, self.lifespan.state
+        )
 
 
 class Worker(multiprocess.Process):
@@ -152,9 +152,9 @@ class Supervisor(multiprocess.Multiprocess):
                 worker.process.join()
 
 
-def _queued(listening: socket.socket) -> Iterator[socket.socket]:
-    """Those in the kernel's queue, which holds no more than `BACKLOG`."""
-    for _ in range(BACKLOG):
+def _queued(listening: socket.socket, most: int) -> Iterator[socket.socket]:
+    """Those that the kernel has connected, and that nobody has taken on yet."""
+    for _ in range(most):
         try:
             yield listening.accept()[0]
         except ConnectionError:
